@@ -1,0 +1,90 @@
+// Package cli is the command line of continuo: it parses arguments, runs one command, and answers with an exit code.
+//
+// Every command is a struct in a file of its own with a method Run(*Env) error; the grammar below lists them all.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes of the process.
+const (
+	ExitOK     = 0 // the command did what was asked
+	ExitFailed = 1 // it was understood and failed
+	ExitUsage  = 2 // the arguments were not understood
+)
+
+// Env is what a command may touch of the outside world. It exists so that a test can run a command inside its own process.
+type Env struct {
+	Context context.Context // ends at SIGINT or SIGTERM; commands that run for long must return soon after
+	Stdin   io.Reader
+	Stdout  io.Writer // results only
+	Stderr  io.Writer // progress and errors
+}
+
+// grammar lists the commands. The order here is the order of the help text.
+type grammar struct {
+	Version versionCommand `cmd:"" help:"Print the version of this binary."`
+}
+
+// exit carries the code of a parse that wants to end the process (such as --help) up to Main.
+type exit int
+
+// Main runs one command line (without the name of the program) and returns the exit code of the process.
+// When ctx ends, the running command is asked to stop in an orderly way.
+func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (code int) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case exit:
+			code = int(r)
+		default:
+			panic(r)
+		}
+	}()
+	env := &Env{Context: ctx, Stdin: stdin, Stdout: stdout, Stderr: stderr}
+	parser, err := newParser(env)
+	if err != nil {
+		fmt.Fprintf(stderr, "continuo: the command grammar is broken: %v\n", err)
+		return ExitFailed
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "continuo: %v\n%s\n", err, usageHint(err))
+		return ExitUsage
+	}
+	if err := command.Run(env); err != nil {
+		fmt.Fprintf(stderr, "continuo: %v\n", err)
+		return ExitFailed
+	}
+	return ExitOK
+}
+
+func newParser(env *Env) (*kong.Kong, error) {
+	return kong.New(&grammar{},
+		kong.Name("continuo"),
+		kong.Description("Realtime channels over a durable log: publish, subscribe, and resume without loss."),
+		kong.Writers(env.Stdout, env.Stderr),
+		kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+}
+
+// usageHint names the help text that is nearest to the mistake.
+func usageHint(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil {
+		if command := parse.Context.Selected(); command != nil {
+			return fmt.Sprintf("Try: continuo %s --help", command.Path())
+		}
+	}
+	return "Try: continuo --help"
+}
