@@ -12,4 +12,5 @@ awk '
     if (node != "") print node
     else if (line != "") print line
     else if (first != "") print first
+    else if (NR > 0) print NR " lines of output"
   }' "$log"

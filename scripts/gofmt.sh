@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 mode=${1:--l}
 changed=$(find . \( -name .git -o -name .venv -o -name node_modules -o -name bin -o -name dist \) -prune \
-  -o -name '*.go' -print0 | xargs -0 --no-run-if-empty gofmt "$mode")
+  -o -name '*.go' -print0 | xargs -0 -r gofmt "$mode")
 if [[ -n $changed ]]; then
   echo "gofmt would change these files (make fmt does it):" >&2
   echo "$changed" >&2

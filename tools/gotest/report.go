@@ -126,7 +126,9 @@ func (r *report) showUnfinished(pkg string) {
 
 func (r *report) show(id testID) {
 	for _, line := range r.output[id] {
-		io.WriteString(r.out, line)
+		if !strings.HasPrefix(line, "=== ") { // RUN, PAUSE, CONT, NAME: the order of things, not what they said
+			io.WriteString(r.out, line)
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ go test: 1 packages ok, 0 failed, 0 without tests; 1 tests passed, 0 failed, 0 s
 		{
 			name: "a failing test shows all it said",
 			events: `
+{"Action":"output","Package":"a","Test":"TestX","Output":"=== RUN   TestX\n"}
 {"Action":"output","Package":"a","Test":"TestX","Output":"    x_test.go:3: why\n"}
 {"Action":"fail","Package":"a","Test":"TestX"}
 {"Action":"output","Package":"a","Output":"FAIL\ta\t0.2s\n"}
