@@ -145,6 +145,9 @@ func (m *Meta) find(reset bool, e *Entry, rules Rules, rows Rows) (h Header, s S
 			return
 		}
 		if ok && h.Message != target { // the key was deleted and begun anew since: that message stays deleted
+			if target <= m.Floor {
+				return Header{}, KeySubject(e.Key), nil, false, nil
+			}
 			h = Header{Message: target, Row: h.Row, Deleted: true}
 		}
 		return h, KeySubject(e.Key), nil, ok && h.Live(true, m.Floor, keep), nil

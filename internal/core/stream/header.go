@@ -35,10 +35,11 @@ type Header struct {
 	Creator string // user who began the message
 }
 
-// Live reports whether the message can still be read and mutated, given the stream's floor: a message without a key
-// ends when its create is trimmed, a keyed one (without checkpoints) when its last put is.
+// Live reports whether the message is still there (if only as a tombstone), given the stream's floor: a message without
+// a key ends when its create is trimmed, a keyed one when its last put is. Checkpoints keep a keyed message until its
+// tombstone is trimmed.
 func (h Header) Live(key bool, floor uint64, keepLatest bool) bool {
-	return h.Row > floor || key && keepLatest
+	return h.Row > floor || key && keepLatest && !(h.Deleted && h.Last <= floor)
 }
 
 // StateDue reports whether a state row should be kept now, so that reading the latest version costs the same at the
@@ -61,7 +62,7 @@ func (h Header) next(e *Entry, ok bool, g Guard) (Header, error) {
 	}
 	live := ok && !h.Deleted
 	if e.Kind == Put {
-		return h.put(e, live, g)
+		return h.put(e, ok, live, g)
 	}
 	switch {
 	case !ok:
@@ -78,7 +79,7 @@ func (h Header) next(e *Entry, ok bool, g Guard) (Header, error) {
 	return h.apply(e, g)
 }
 
-func (h Header) put(e *Entry, live bool, g Guard) (Header, error) {
+func (h Header) put(e *Entry, ok, live bool, g Guard) (Header, error) {
 	if g.IfAbsent && live {
 		return h, fault.New(fault.Conflict, "the key exists at version %d", h.Version).With(uint64(h.Version))
 	}
@@ -89,6 +90,9 @@ func (h Header) put(e *Entry, live bool, g Guard) (Header, error) {
 		return h, fault.New(fault.LimitExceeded, "the key has the %d versions that its policy allows", g.MaxVersion)
 	}
 	n := HeaderOf(e)
+	if ok { // entries of the key since its last state row count on, so that a thousand puts are as cheap to fold as one
+		n.StateAt, n.Since, n.LenAt = h.StateAt, h.Since+1, h.LenAt
+	}
 	if live {
 		n.Message, n.Version, n.Creator = h.Message, h.Version+1, h.Creator
 	}
