@@ -1,0 +1,215 @@
+package hub
+
+import (
+	"github.com/continuo-rt/continuo/internal/core/session"
+	"github.com/continuo-rt/continuo/internal/core/stream"
+)
+
+// hot is an entry of the window with the frames that were made of it, which belong to the topic's enc lock.
+type hot = stream.HotEntry[frames]
+
+// turn is one pass of what became visible over all followers.
+type turn struct {
+	bounds   stream.Bounds
+	items    []*hot
+	fleeting []*stream.Entry
+	list     []*Follower
+	echo     bool // some entry hides from its publisher
+	sets     map[session.Encoder]*set
+	encoded  int
+	dropped  int
+}
+
+// set is what one encoder makes of a turn.
+type set struct {
+	frames   [][]byte // one per item; nil: not meant for this encoder
+	joined   []byte   // their concatenation
+	fleeting [][]byte
+}
+
+// run carries out turns until nothing is left to deliver. Only one runs at a time.
+func (t *topic) run() {
+	for t.collect() {
+		u := &t.turn
+		for _, f := range u.list {
+			t.deliver(f)
+		}
+		t.hub.turned(u)
+	}
+}
+
+// collect moves what is pending into the turn; false when there is nothing, and then the turn has ended.
+func (t *topic) collect() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	u := &t.turn
+	clear(u.list)
+	if len(u.list) > 4096 && len(t.followers) < 1024 {
+		u.list = nil
+	}
+	*u = turn{list: append(u.list[:0], t.followers...), items: u.items[:0], bounds: t.bounds}
+	moved := t.known && t.bounds.Head != t.fanned
+	if !moved && len(t.fleeting) == 0 && !t.changed || len(u.list) == 0 {
+		t.turning = false
+		u.list = nil
+		return false
+	}
+	for _, e := range t.pending {
+		item := t.window.At(e.Serial)
+		if item == nil {
+			item = &hot{Entry: e}
+		}
+		u.items = append(u.items, item)
+		u.echo = u.echo || e.NoEcho
+	}
+	u.fleeting = t.fleeting
+	u.sets = make(map[session.Encoder]*set, 4)
+	t.pending, t.fleeting, t.changed, t.fanned = t.pending[:0:0], nil, false, t.bounds.Head
+	return true
+}
+
+// set gives what the turn is for an encoder, made once.
+func (t *topic) set(enc session.Encoder) *set {
+	u := &t.turn
+	if s, ok := u.sets[enc]; ok {
+		return s
+	}
+	s := &set{frames: make([][]byte, len(u.items))}
+	u.sets[enc] = s
+	t.enc.Lock()
+	defer t.enc.Unlock()
+	if needsState(enc, u.items) && t.states.advance(t, u.bounds.Stream, u.items) != nil {
+		u.sets[enc] = nil // the store cannot be read now: these followers turn behind, and find that out for themselves
+		return nil
+	}
+	size, kept := 0, 0
+	for i, item := range u.items {
+		frame, fresh := t.frame(enc, u.bounds.Stream, item)
+		if fresh {
+			u.encoded++
+		}
+		if s.frames[i] = frame; frame != nil {
+			size += len(frame)
+			kept = i
+		}
+	}
+	if size > 0 && size == len(s.frames[kept]) {
+		s.joined = s.frames[kept]
+	} else if size > 0 {
+		s.joined = make([]byte, 0, size)
+		for _, frame := range s.frames {
+			s.joined = append(s.joined, frame...)
+		}
+	}
+	for _, e := range u.fleeting {
+		s.fleeting = append(s.fleeting, t.plain(enc, u.bounds.Stream, e))
+	}
+	return s
+}
+
+// deliver gives one follower what the turn holds for it, and offers it to the socket.
+func (t *topic) deliver(f *Follower) {
+	u := &t.turn
+	f.out.Lock()
+	if f.state == gone {
+		f.out.Unlock()
+		return
+	}
+	if f.stream != u.bounds.Stream && f.older(u.bounds) {
+		l := f.lose(stream.StreamReset, u.bounds)
+		f.out.Unlock()
+		f.owner.Lost(f, l)
+		return
+	}
+	if f.state != live {
+		f.out.Unlock()
+		return
+	}
+	s := t.set(f.enc)
+	if s != nil && f.take(u, s) {
+		t.fleet(f, s)
+		f.position(false)
+		f.out.Flush()
+	} else {
+		f.turnBehind()
+	}
+	f.out.Unlock()
+}
+
+// take queues the turn's entries for a live follower whose session's lock is held. It returns false when the follower
+// must turn behind: an entry is missing, or the outbox is full.
+func (f *Follower) take(u *turn, s *set) bool {
+	head := u.bounds.Head
+	if f.cursor >= head {
+		return true
+	}
+	if len(u.items) == 0 || f.cursor+1 < u.items[0].Serial || u.items[len(u.items)-1].Serial != head {
+		return false
+	}
+	skip := int(f.cursor + 1 - u.items[0].Serial)
+	if skip == 0 && !(u.echo && f.echoes(u.items)) {
+		n := f.out.PutTurn(s.frames, s.joined)
+		f.moved(u.items[:n], n > 0 && len(s.joined) > 0)
+		return n == len(u.items)
+	}
+	for i := skip; i < len(u.items); i++ {
+		frame := s.frames[i]
+		if frame != nil && !f.hidden(u.items[i].Entry) {
+			if !f.out.Put(frame) {
+				return false
+			}
+			f.moved(u.items[i:i+1], true)
+			continue
+		}
+		f.moved(u.items[i:i+1], false)
+	}
+	return true
+}
+
+// moved advances the cursor over items; sent says whether a frame was queued for any of them.
+func (f *Follower) moved(items []*hot, sent bool) {
+	f.cursor += uint64(len(items))
+	if sent {
+		f.sent, f.skipped = true, 0
+	} else {
+		f.skipped += uint32(len(items))
+	}
+}
+
+// echoes reports whether any of the items hides from this session.
+func (f *Follower) echoes(items []*hot) bool {
+	for _, item := range items {
+		if f.hidden(item.Entry) {
+			return true
+		}
+	}
+	return false
+}
+
+func (f *Follower) hidden(e *stream.Entry) bool { return e.NoEcho && e.Conn == f.conn }
+
+// fleet queues the turn's ephemeral frames for a live follower that has room.
+func (t *topic) fleet(f *Follower, s *set) {
+	for i, e := range t.turn.fleeting {
+		if frame := s.fleeting[i]; frame != nil && !f.hidden(e) {
+			if !f.out.Put(frame) {
+				t.turn.dropped++
+			}
+		}
+	}
+}
+
+func (h *Hub) turned(u *turn) {
+	if u.dropped > 0 {
+		h.dropped(u.dropped)
+	}
+	if h.opts.Events.Turn != nil {
+		h.opts.Events.Turn(TurnInfo{Entries: len(u.items) + len(u.fleeting), Followers: len(u.list), Encoded: u.encoded})
+	}
+}
+
+func (h *Hub) dropped(n int) {
+	if h.opts.Events.Dropped != nil {
+		h.opts.Events.Dropped(n)
+	}
+}
