@@ -29,6 +29,7 @@ type Env struct {
 
 // grammar lists the commands. The order here is the order of the help text.
 type grammar struct {
+	Bench   benchCommand   `cmd:"" help:"Put load on a running server and measure it."`
 	Version versionCommand `cmd:"" help:"Print the version of this binary."`
 }
 

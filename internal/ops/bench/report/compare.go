@@ -1,0 +1,121 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// Compare prints the results side by side: a block for each case, a column for each target in order of appearance, and
+// behind them the ratio of the first target to each other one. A later result for the same case and target replaces an
+// earlier one.
+func Compare(w io.Writer, all []Result) error {
+	var cases []string
+	by := map[string][]Result{}
+	for _, r := range all {
+		group, seen := by[r.Case]
+		if !seen {
+			cases = append(cases, r.Case)
+		}
+		if i := slices.IndexFunc(group, func(o Result) bool { return o.Target == r.Target }); i >= 0 {
+			group[i] = r
+		} else {
+			group = append(group, r)
+		}
+		by[r.Case] = group
+	}
+	var b strings.Builder
+	for i, name := range cases {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		block(&b, name, by[name])
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func block(b *strings.Builder, name string, group []Result) {
+	b.WriteString(name)
+	if s := shared(group); s != "" {
+		b.WriteString(" (" + s + ")")
+	}
+	b.WriteByte('\n')
+	head := []string{""}
+	for _, r := range group {
+		head = append(head, r.Target)
+	}
+	for _, r := range group[1:] {
+		head = append(head, group[0].Target+" : "+r.Target)
+	}
+	rows := [][]string{append(head, "")}
+	for _, figure := range compared(group) {
+		rows = append(rows, row(figure, group))
+	}
+	grid(b, rows)
+	for _, r := range group {
+		if r.Storage != "" {
+			fmt.Fprintf(b, "  %s: %s\n", r.Target, r.Storage)
+		}
+	}
+	for _, r := range group {
+		for _, text := range r.Warnings {
+			fmt.Fprintf(b, "  ! %s: %s\n", r.Target, text)
+		}
+	}
+}
+
+// shared lists the settings that all of a group have alike.
+func shared(group []Result) string {
+	var same []string
+	for _, s := range group[0].Settings {
+		everywhere := true
+		for _, r := range group[1:] {
+			everywhere = everywhere && slices.Contains(r.Settings, s)
+		}
+		if everywhere {
+			same = append(same, s.Name+" "+s.Value)
+		}
+	}
+	return strings.Join(same, ", ")
+}
+
+// compared lists the figures worth a row: those with a direction, in order of appearance.
+func compared(group []Result) []Figure {
+	var list []Figure
+	for _, r := range group {
+		for _, f := range r.Figures {
+			known := slices.ContainsFunc(list, func(o Figure) bool { return o.Name == f.Name })
+			if f.Better != "" && !known {
+				list = append(list, f)
+			}
+		}
+	}
+	return list
+}
+
+func row(f Figure, group []Result) []string {
+	cells := []string{f.Name}
+	first, has := group[0].Figure(f.Name)
+	for _, r := range group {
+		if v, ok := r.Figure(f.Name); ok {
+			cells = append(cells, Number(v.Value))
+		} else {
+			cells = append(cells, "-")
+		}
+	}
+	for _, r := range group[1:] {
+		v, ok := r.Figure(f.Name)
+		if !ok || !has || v.Value == 0 {
+			cells = append(cells, "-")
+			continue
+		}
+		cells = append(cells, fmt.Sprintf("%.2f", first.Value/v.Value))
+	}
+	unit := f.Unit
+	if f.Better == More {
+		unit = strings.TrimSpace(unit + " (more is better)")
+	}
+	return append(cells, unit)
+}
