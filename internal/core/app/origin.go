@@ -116,3 +116,9 @@ func digits(s string) bool {
 	}
 	return s != "" && len(s) <= 5
 }
+
+// CheckOrigin says what is wrong with an origin pattern.
+func CheckOrigin(s string) error {
+	_, err := parseOrigin(s)
+	return err
+}

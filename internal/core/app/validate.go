@@ -50,7 +50,6 @@ func (a *App) Validate() []*fault.Error {
 	for i := range a.Policies {
 		c.policy(fmt.Sprintf("channels[%d].", i), &a.Policies[i], a.Limits.Effective())
 	}
-	c.shadowed(a.Policies)
 	c.feedKeys(a.FeedKeys)
 	c.rooms(a.Rooms)
 	return c.faults
@@ -108,8 +107,10 @@ func (c *checker) limits(l Limits) {
 	}
 }
 
-// shadowed finds policies that can never apply because an earlier pattern matches every name that theirs does.
-func (c *checker) shadowed(policies []Policy) {
+// Shadowed finds policies that can never apply because an earlier pattern matches every name that theirs does. They
+// do no harm, so that an app may have them; in a file they are a mistake.
+func Shadowed(policies []Policy) []*fault.Error {
+	c := &checker{}
 	var earlier channel.Patterns
 	var index []int
 	for j := range policies {
@@ -125,6 +126,7 @@ func (c *checker) shadowed(policies []Policy) {
 		}
 		earlier, index = append(earlier, p), append(index, j)
 	}
+	return c.faults
 }
 
 func (c *checker) feedKeys(keys []FeedKey) {
