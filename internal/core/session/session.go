@@ -56,6 +56,7 @@ type Start struct {
 	Resume bool
 	Cursor stream.Cursor
 	Limits stream.Window // of the replay
+	Unlogged bool          // the channel keeps no log: nothing can be resumed
 	// RewindCount or RewindMS ask for history rows before the start. See Rewound.
 	RewindCount uint64
 	RewindMS    int64

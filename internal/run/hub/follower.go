@@ -42,13 +42,13 @@ type Follower struct {
 	rewind    *rewind
 }
 
-// Follow makes a follower of ref for a session and decides its start. The follower is held: nothing is sent before
+// Follow makes a follower of a stream for a session and decides its start. The follower is held: nothing is sent before
 // Release. limits that the policy sets are in s. An error means that the log could not be read; there is no follower
 // then.
-func (h *Hub) Follow(ctx context.Context, ref stream.Ref, o Session, req session.Follow) (*Follower, session.Followed) {
+func (h *Hub) Follow(ctx context.Context, o Session, req session.Follow) (*Follower, session.Followed) {
 	f := &Follower{owner: o.Owner, conn: o.Conn, out: o.Out, enc: req.Encoder, tag: req.Tag, state: held, index: -1}
 	for {
-		f.topic = h.topic(ref)
+		f.topic = h.topic(req.Ref)
 		if f.topic.join(f) {
 			break
 		}
@@ -78,12 +78,15 @@ func (f *Follower) decide(ctx context.Context, s session.Start) session.Followed
 		res.Err = err
 		return res
 	}
+	b.Logged = !s.Unlogged
 	res.Bounds = b
 	cursor, lim := s.Cursor, s.Limits
 	if !s.Resume {
 		cursor, w, lim = stream.Cursor{Stream: b.Stream, Serial: b.Head}, stream.Witness{At: b.HeadID()}, stream.Window{}
 	}
-	res.Replay, res.Reason = stream.Prove(cursor, b, w, lim, h.opts.Now())
+	if s.Resume || b.Logged {
+		res.Replay, res.Reason = stream.Prove(cursor, b, w, lim, h.opts.Now())
+	}
 	if s.RewindCount > 0 || s.RewindMS > 0 {
 		if res.Rewound, err = f.prepare(ctx, s, b, res); err != nil {
 			res.Err = err

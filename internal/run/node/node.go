@@ -1,0 +1,88 @@
+// Package node has the verbs of one server: publish, follow, read, cut, and the sessions that are connected to it.
+// Every face and the HTTP API act through it; it knows policies and no protocol.
+package node
+
+import (
+	"context"
+	"sync/atomic"
+
+	"github.com/continuo-rt/continuo/internal/core/app"
+	"github.com/continuo-rt/continuo/internal/core/fault"
+	"github.com/continuo-rt/continuo/internal/core/session"
+	"github.com/continuo-rt/continuo/internal/core/stream"
+	"github.com/continuo-rt/continuo/internal/run/hub"
+)
+
+// Options of a Node.
+type Options struct {
+	Store stream.Store
+	Hub   *hub.Hub
+	Apps  *app.Registry
+	Now   func() int64
+}
+
+// Node is one server. All methods may be called concurrently.
+type Node struct {
+	store stream.Store
+	hub   *hub.Hub
+	apps  atomic.Pointer[app.Registry]
+	now   func() int64
+}
+
+// New makes a node.
+func New(o Options) *Node {
+	n := &Node{store: o.Store, hub: o.Hub, now: o.Now}
+	n.apps.Store(o.Apps)
+	return n
+}
+
+// Apps is the registry in force.
+func (n *Node) Apps() *app.Registry { return n.apps.Load() }
+
+// SetApps puts a new registry in force. Sessions keep what they were granted.
+func (n *Node) SetApps(r *app.Registry) { n.apps.Store(r) }
+
+// Rules answers for the policy of a stream, as stores ask. The app may have gone with a reload: then the default holds.
+func Rules(r *app.Registry, ref stream.Ref) stream.Rules {
+	p, ok := r.Policy(ref.App, ref.Channel)
+	if !ok {
+		d := app.Default(app.Production)
+		p = &d
+	}
+	if ref.Log == stream.Presence {
+		return p.PresenceRules()
+	}
+	return p.Rules()
+}
+
+// Store is the node's store, for reads that have no verb of their own.
+func (n *Node) Store() stream.Store { return n.store }
+
+// Hub is the node's hub.
+func (n *Node) Hub() *hub.Hub { return n.hub }
+
+// policy is the policy of an app's channel.
+func (n *Node) policy(ref stream.Ref) (*app.Policy, error) {
+	p, ok := n.Apps().Policy(ref.App, ref.Channel)
+	if !ok {
+		return nil, fault.New(fault.AppNotFound, "there is no app %q", ref.App)
+	}
+	return p, nil
+}
+
+// Follow starts a follower for a session, within the limits of the channel's policy. The face has decided that the
+// session may follow.
+func (n *Node) Follow(ctx context.Context, s hub.Session, req session.Follow) (*hub.Follower, session.Followed) {
+	p, err := n.policy(req.Ref)
+	if err != nil {
+		return nil, session.Followed{Tag: req.Tag, Err: err}
+	}
+	if !p.ClientsSubscribe() {
+		return nil, session.Followed{Tag: req.Tag, Err: fault.New(fault.Forbidden, "the policy of channel %q lets nobody subscribe", req.Ref.Channel)}
+	}
+	req.Start.Unlogged = p.NoLog
+	if req.Start.Limits == (stream.Window{}) {
+		req.Start.Limits = p.Window(false)
+	}
+	return n.hub.Follow(ctx, s, req)
+}
