@@ -14,7 +14,10 @@ var ErrGap = errors.New("entry does not continue the message")
 // Apply moves the state on by the next entry of its message or key. Entries that change a message which is not there
 // (its beginning was trimmed) leave the zero State as it is. After an error the state is unchanged. The entry is shared:
 // the state refers to its bytes and never changes them.
-func (s *State) Apply(e *stream.Entry) error {
+func (s *State) Apply(e *stream.Entry) error { return s.apply(e, nil) }
+
+// apply is Apply; with a tail, fragments are added to that instead of to the data (see FoldAll).
+func (s *State) apply(e *stream.Entry, tail *[]byte) error {
 	if s.Exists() && (e.Serial <= s.Last || e.Key != s.Key) {
 		return s.gap(e)
 	}
@@ -30,7 +33,7 @@ func (s *State) Apply(e *stream.Entry) error {
 		if !s.Exists() {
 			return nil
 		}
-		return s.change(e)
+		return s.change(e, tail)
 	default:
 		return fmt.Errorf("entry %d of %v: not an entry about messages", e.Serial, e.Kind)
 	}
@@ -69,7 +72,7 @@ func (s *State) put(e *stream.Entry) error {
 }
 
 // change applies a mutation or an annotation.
-func (s *State) change(e *stream.Entry) error {
+func (s *State) change(e *stream.Entry, tail *[]byte) error {
 	next := s.Version
 	if e.Kind.Mutation() {
 		next++
@@ -86,7 +89,11 @@ func (s *State) change(e *stream.Entry) error {
 		if s.Data.Type != stream.Text || e.Data.Type != stream.Text {
 			return fmt.Errorf("%w: append at %d to data that is not a text", ErrGap, e.Serial)
 		}
-		s.append(e.Data.Bytes)
+		if tail != nil {
+			*tail = append(*tail, e.Data.Bytes...)
+		} else {
+			s.append(e.Data.Bytes)
+		}
 		s.patch(e, stream.FieldExtras)
 	default:
 		s.patch(e, stream.FieldName|stream.FieldData|stream.FieldExtras)

@@ -3,6 +3,7 @@ package message
 import (
 	"encoding/binary"
 	"fmt"
+	"math/bits"
 
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
@@ -63,10 +64,15 @@ func (w *encoder) num(tag int, v uint64) {
 	}
 }
 
+// head begins a field of n bytes.
+func (w *encoder) head(tag, n int) {
+	w.b = binary.AppendUvarint(w.b, uint64(tag)<<1|1)
+	w.b = binary.AppendUvarint(w.b, uint64(n))
+}
+
 // put writes a field of bytes also when it is empty.
 func put[T ~string | ~[]byte](w *encoder, tag int, s T) {
-	w.b = binary.AppendUvarint(w.b, uint64(tag)<<1|1)
-	w.b = binary.AppendUvarint(w.b, uint64(len(s)))
+	w.head(tag, len(s))
 	w.b = append(w.b, s...)
 }
 
@@ -77,12 +83,15 @@ func opt[T ~string | ~[]byte](w *encoder, tag int, s T) {
 }
 
 // Encode appends the stored form of s to dst. A state that does not exist has none: it appends nothing.
-func (s *State) Encode(dst []byte) []byte {
+func (s *State) Encode(dst []byte) []byte { return s.encode(dst, nil) }
+
+// encode is Encode with more bytes at the end of the data.
+func (s *State) encode(dst, tail []byte) []byte {
 	if !s.Exists() {
 		return dst
 	}
 	if dst == nil {
-		dst = make([]byte, 0, s.size())
+		dst = make([]byte, 0, s.size()+len(tail))
 	}
 	w := &encoder{append(dst, stateVersion)}
 	w.num(tagMessage, s.Begun.Serial)
@@ -103,11 +112,15 @@ func (s *State) Encode(dst []byte) []byte {
 	opt(w, tagKey, s.Key)
 	opt(w, tagEvent, s.Event)
 	w.num(tagDataType, uint64(s.Data.Type))
-	opt(w, tagData, s.Data.Bytes)
+	if n := len(s.Data.Bytes) + len(tail); n > 0 {
+		w.head(tagData, n)
+		w.b = append(append(w.b, s.Data.Bytes...), tail...)
+	}
 	opt(w, tagTags, s.Tags)
 	opt(w, tagExtras, s.Extras)
 	for i := range s.Annotations {
-		put(w, tagSummary, s.Annotations[i].encode())
+		w.head(tagSummary, s.Annotations[i].encode(nil))
+		s.Annotations[i].encode(w)
 	}
 	return w.b
 }
@@ -122,24 +135,35 @@ func (w *encoder) stamp(tag int, s, before Stamp) {
 	opt(w, tag+3, s.Conn)
 }
 
-func (s *Summary) encode() []byte {
-	w := &encoder{}
-	put(w, tagType, s.Type)
-	for _, r := range s.Names {
-		put(w, tagName, r.Name)
-		for _, u := range r.Users {
-			put(w, tagUser, u)
+// encode writes the fields of a summary and says how many bytes they have; with a nil w it only counts.
+func (s *Summary) encode(w *encoder) (n int) {
+	field := func(tag int, v string) {
+		n += 1 + uvarintLen(uint64(len(v))) + len(v)
+		if w != nil {
+			put(w, tag, v)
 		}
 	}
-	return w.b
+	field(tagType, s.Type)
+	for i := range s.Names {
+		field(tagName, s.Names[i].Name)
+		for _, u := range s.Names[i].Users {
+			field(tagUser, u)
+		}
+	}
+	return n
 }
 
-// size estimates the stored form from above for all but annotated messages.
+func uvarintLen(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
+
+// size is room enough for the stored form, so that it is allocated once.
 func (s *State) size() int {
-	n := 128 + len(s.Begun.User) + len(s.Begun.Conn) + len(s.Row.User) + len(s.Row.Conn) + len(s.Edit.User) + len(s.Edit.Conn) +
+	n := 160 + len(s.Begun.User) + len(s.Begun.Conn) + len(s.Row.User) + len(s.Row.Conn) + len(s.Edit.User) + len(s.Edit.Conn) +
 		len(s.Edit.Frame) + len(s.Key) + len(s.Event) + len(s.Data.Bytes) + len(s.Tags) + len(s.Extras)
 	if s.Edit.Note != nil {
 		n += len(s.Edit.Note.Description) + len(s.Edit.Note.Metadata)
+	}
+	for i := range s.Annotations {
+		n += 12 + s.Annotations[i].encode(nil)
 	}
 	return n
 }

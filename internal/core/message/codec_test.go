@@ -56,6 +56,9 @@ func TestGolden(t *testing.T) {
 			if err != nil || !reflect.DeepEqual(back, test.state) {
 				t.Errorf("decoded %+v, %v", back, err)
 			}
+			if allocs := testing.AllocsPerRun(10, func() { test.state.Encode(nil) }); allocs > 1 {
+				t.Errorf("Encode allocates %v times", allocs)
+			}
 			if got := test.state.Encode([]byte("x")); string(got) != "x"+string(row) {
 				t.Errorf("Encode does not append to its destination: %x", got)
 			}

@@ -1,6 +1,8 @@
 package message
 
 import (
+	"slices"
+
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
 
@@ -15,11 +17,26 @@ func Fold(state []byte, e *stream.Entry) (next []byte, live bool, err error) {
 // FoldAll is Fold over several entries of one message or key in order. It reads and writes the stored form once, so
 // that a run of appends costs its fragments and one copy of the text, not a copy for each.
 func FoldAll(state []byte, entries []*stream.Entry) (next []byte, live bool, err error) {
-	s, err := Continue(state, entries)
+	s, err := Decode(state)
 	if err != nil {
 		return nil, false, err
 	}
-	return s.Encode(nil), s.Live(), nil
+	var fragments []byte
+	tail := &fragments
+	if !s.Exists() || slices.ContainsFunc(entries, touchesData) {
+		tail = nil
+	}
+	for _, e := range entries {
+		if err := s.apply(e, tail); err != nil {
+			return nil, false, err
+		}
+	}
+	return s.encode(nil, fragments), s.Live(), nil
+}
+
+// touchesData reports whether e may do more to a message's data than add to its end.
+func touchesData(e *stream.Entry) bool {
+	return e.Kind.Row() || e.Kind.Mutation() && e.Kind != stream.Append
 }
 
 // Continue is the state after a kept row (nil or empty: nothing yet) and the entries of the same message or key after

@@ -223,7 +223,7 @@ func TestFoldAnyFloor(t *testing.T) {
 					}
 					keyed := sub[0] == 'k'
 					switch live := h.Live(keyed, w.meta.Floor, keep); {
-					case live && (!h.Deleted || h.Last > w.meta.Floor):
+					case live:
 						agree(t, &s, h)
 						if keep && keyed {
 							whole(t, &s, entries)
