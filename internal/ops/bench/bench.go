@@ -27,15 +27,16 @@ import (
 // Target says what to measure and how to speak of it.
 type Target struct {
 	Protocol driver.Protocol
-	Address  net.IP    // of the server, to spread source addresses by; nil leaves them alone
-	Server   proc.Tree // PID 0: the server's processor time and memory are not measured
-	Name     string    // of the server in reports
-	Case     string    // of the workload in reports; empty takes the workload's own
-	Storage  string    // what an acknowledged publish means there
-	Prefix   string    // of channel names
-	Size     int       // bytes of a payload
-	Parallel int       // handshakes under way at the same time
-	Timeout  time.Duration
+	Address  net.IP        // of the server, to spread source addresses by; nil leaves them alone
+	Server   proc.Tree     // PID 0: the server's processor time and memory are not measured
+	Name     string        // of the server in reports
+	Case     string        // of the workload in reports; empty takes the workload's own
+	Storage  string        // what an acknowledged publish means there
+	Prefix   string        // of channel names
+	Size     int           // bytes of a payload
+	Parallel int           // handshakes under way at the same time
+	Timeout  time.Duration // for connecting
+	Patience time.Duration // how long nothing may arrive before what is outstanding counts as lost
 
 	// Progress, if set, is told what the run is doing.
 	Progress func(format string, args ...any)
@@ -46,6 +47,7 @@ const (
 	DefaultSize     = 200
 	DefaultParallel = 64
 	DefaultTimeout  = 30 * time.Second
+	DefaultPatience = 3 * time.Second
 	DefaultPrefix   = "bench"
 )
 
@@ -60,6 +62,9 @@ func (t Target) withDefaults() Target {
 	}
 	if t.Timeout <= 0 {
 		t.Timeout = DefaultTimeout
+	}
+	if t.Patience <= 0 {
+		t.Patience = DefaultPatience
 	}
 	if t.Prefix == "" {
 		t.Prefix = DefaultPrefix

@@ -85,7 +85,7 @@ func (i Idle) probe(ctx context.Context, t Target, r *report.Result, tally *tall
 		}
 		expected += uint64((i.Connections - c + i.Channels - 1) / i.Channels)
 	}
-	tally.settled(ctx, expected, patience)
+	tally.settled(ctx, expected, t.Patience)
 	press.add(r)
 	tally.faults(r)
 	if got := tally.all.Load(); got < expected {

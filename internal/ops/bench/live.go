@@ -82,9 +82,6 @@ func (l Live) pick(t Target) func(w, k int) (string, int) {
 	}
 }
 
-// patience is how long nothing may arrive before what is outstanding counts as lost.
-const patience = 3 * time.Second
-
 func (l Live) measure(ctx context.Context, t Target, r *report.Result, swarm *swarm, press *press) error {
 	pick := l.pick(t)
 	tally := swarm.tally
@@ -92,7 +89,7 @@ func (l Live) measure(ctx context.Context, t Target, r *report.Result, swarm *sw
 	if err := press.rate(ctx, l.Rate, l.Warmup, pick); err != nil {
 		return err
 	}
-	tally.settled(ctx, press.published.Load()*uint64(l.Subscribers), patience)
+	tally.settled(ctx, press.published.Load()*uint64(l.Subscribers), t.Patience)
 	warm := press.published.Load()
 	m, err := t.meter()
 	if err != nil {
@@ -104,7 +101,7 @@ func (l Live) measure(ctx context.Context, t Target, r *report.Result, swarm *sw
 		return err
 	}
 	wall := time.Since(m.began)
-	tally.settled(ctx, press.published.Load()*uint64(l.Subscribers), patience)
+	tally.settled(ctx, press.published.Load()*uint64(l.Subscribers), t.Patience)
 	s, err := m.read()
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func (l Loaded) measure(ctx context.Context, t Target, r *report.Result, swarm *
 	throughput := float64(tally.delivered.Load()) / s.wall.Seconds()
 	r.Add("deliveries per second, loaded", throughput, "/s", report.More)
 	if n := stalled.Load(); n > 0 {
-		r.Warn("%d times a message did not reach every subscriber within %v", n, patience)
+		r.Warn("%d times a message did not reach every subscriber within %v", n, t.Patience)
 	}
 	press.add(r)
 	s.add(r)
@@ -86,14 +86,14 @@ func (l Loaded) measure(ctx context.Context, t Target, r *report.Result, swarm *
 }
 
 // drive runs one publisher for each lane. It returns when every lane's last message has arrived everywhere, or has not
-// within patience.
+// within the target's patience.
 func (l Loaded) drive(ctx context.Context, t Target, p *press, d time.Duration, stalled *atomic.Uint64) error {
 	end := time.Now().Add(d)
 	channel := t.channel(0)
 	var wg sync.WaitGroup
 	for w := range p.pubs {
 		wg.Go(func() {
-			timer := time.NewTimer(patience)
+			timer := time.NewTimer(t.Patience)
 			defer timer.Stop()
 			lane := &p.tally.lanes[w]
 			for time.Now().Before(end) && p.health() == nil && ctx.Err() == nil {
@@ -105,7 +105,7 @@ func (l Loaded) drive(ctx context.Context, t Target, p *press, d time.Duration, 
 				if !p.publish(ctx, w, channel, w) {
 					continue
 				}
-				timer.Reset(patience)
+				timer.Reset(t.Patience)
 				select {
 				case <-lane.done:
 				case <-ctx.Done():

@@ -75,7 +75,7 @@ func (st Storm) prepare(ctx context.Context, t Target, swarm *swarm, p *press) e
 		return err
 	}
 	err := st.publish(ctx, t, p, 1)
-	arrived := err == nil && swarm.tally.settled(ctx, uint64(st.Clients), patience)
+	arrived := err == nil && swarm.tally.settled(ctx, uint64(st.Clients), t.Patience)
 	swarm.close()
 	if err != nil {
 		return err
@@ -119,7 +119,7 @@ func (st Storm) measure(ctx context.Context, t Target, r *report.Result, swarm *
 	}
 	defer swarm.close()
 	expected := uint64(st.Clients) * uint64(1+st.Missed)
-	arrived := swarm.tally.settled(ctx, expected, patience)
+	arrived := swarm.tally.settled(ctx, expected, t.Patience)
 	s, err := m.read()
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (st Storm) measure(ctx context.Context, t Target, r *report.Result, swarm *
 	r.Add("clients complete", float64(complete.Load()), "", report.More)
 	if !arrived {
 		r.Warn("%d of %d clients did not get all they had missed", int64(st.Clients)-complete.Load(), st.Clients)
-		s.wall -= patience
+		s.wall -= t.Patience
 	}
 	r.Add("time until all were complete", s.wall.Seconds(), "s", report.Less)
 	if s.known {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"math"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +32,11 @@ type lane struct {
 	done chan struct{} // capacity 1
 }
 
-func newTally() *tally { return &tally{base: time.Now()} }
+func newTally() *tally {
+	t := &tally{base: time.Now()}
+	t.since.Store(math.MaxInt64) // until begin, everything is warm-up
+	return t
+}
 
 // now is nanoseconds on the clock of the run, never 0.
 func (t *tally) now() int64 { return int64(time.Since(t.base)) + 1 }

@@ -156,7 +156,7 @@ func (s *Server) nchanSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	id, _, _ := strings.Cut(r.URL.Query().Get("last_event_id"), ":")
 	s.accept(w, r, ws.OpText, func(c *socket) {
-		s.join(c, r.PathValue("channel"), show, atoi(id), nil, nil)
+		s.joinLocked(c, r.PathValue("channel"), show, atoi(id), nil, nil)
 	}, func(*socket, []byte) {})
 }
 

@@ -98,15 +98,17 @@ func (s *Server) Published() int {
 	return s.published
 }
 
-// accept upgrades and runs the reader of one connection in the goroutine of the request.
+// accept upgrades and runs the reader of one connection in the goroutine of the request. The greeting is said under the
+// lock and together with the upgrade, so that a client which sees the upgrade misses nothing that is published after.
 func (s *Server) accept(w http.ResponseWriter, r *http.Request, op ws.OpCode, hello func(*socket), message func(*socket, []byte)) {
 	up := ws.HTTPUpgrader{Protocol: func(string) bool { return true }}
+	s.mu.Lock()
 	nc, _, _, err := up.Upgrade(r, w)
 	if err != nil {
+		s.mu.Unlock()
 		return
 	}
 	c := &socket{nc: nc, op: op}
-	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		nc.Close()
@@ -114,10 +116,10 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, op ws.OpCode, he
 	}
 	s.sockets[c] = true
 	s.tasks.Add(1)
+	hello(c)
 	s.mu.Unlock()
 	defer s.tasks.Done()
 	defer s.leave(c)
-	hello(c)
 	for {
 		f, err := ws.ReadFrame(nc)
 		if err != nil || f.Header.OpCode == ws.OpClose {
@@ -153,6 +155,10 @@ func (s *Server) channel(name string) *channel {
 func (s *Server) join(c *socket, name string, f face, from int, answer, after func(head int) []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.joinLocked(c, name, f, from, answer, after)
+}
+
+func (s *Server) joinLocked(c *socket, name string, f face, from int, answer, after func(head int) []byte) {
 	ch := s.channel(name)
 	head := len(ch.log)
 	if answer != nil {
