@@ -107,7 +107,7 @@ func (f *Follower) place(r stream.Replay, reason stream.Reason, b stream.Bounds)
 	f.stream, f.cursor, f.attach = b.Stream, b.Head, b.Head
 	f.born, f.base = b.Born, b.Base
 	f.sent, f.skipped, f.replayed, f.rowsSent, f.last = false, 0, 0, 0, ""
-	if reason == stream.Proven {
+	if reason == stream.Proven && r.Stream() != "" {
 		f.stream, f.cursor, f.attach = r.Stream(), r.From(), r.To()
 	}
 	f.replaying = f.cursor < f.attach || f.rewind != nil

@@ -23,15 +23,16 @@ type Options struct {
 
 // Node is one server. All methods may be called concurrently.
 type Node struct {
-	store stream.Store
-	hub   *hub.Hub
-	apps  atomic.Pointer[app.Registry]
-	now   func() int64
+	store    stream.Store
+	hub      *hub.Hub
+	sessions *Sessions
+	apps     atomic.Pointer[app.Registry]
+	now      func() int64
 }
 
 // New makes a node.
 func New(o Options) *Node {
-	n := &Node{store: o.Store, hub: o.Hub, now: o.Now}
+	n := &Node{store: o.Store, hub: o.Hub, sessions: NewSessions(), now: o.Now}
 	n.apps.Store(o.Apps)
 	return n
 }
@@ -60,6 +61,9 @@ func (n *Node) Store() stream.Store { return n.store }
 
 // Hub is the node's hub.
 func (n *Node) Hub() *hub.Hub { return n.hub }
+
+// Sessions are the sessions connected to this node.
+func (n *Node) Sessions() *Sessions { return n.sessions }
 
 // policy is the policy of an app's channel.
 func (n *Node) policy(ref stream.Ref) (*app.Policy, error) {

@@ -1,0 +1,59 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/continuo-rt/continuo/internal/core/session"
+	"github.com/continuo-rt/continuo/internal/core/stream"
+	"github.com/continuo-rt/continuo/internal/run/conn"
+	"github.com/continuo-rt/continuo/internal/run/hub"
+	"github.com/continuo-rt/continuo/internal/run/node"
+)
+
+// backend is what one session can ask of the node.
+type backend struct {
+	gateway *Gateway
+	face    face
+}
+
+// Follow implements conn.Backend.
+func (b *backend) Follow(ctx context.Context, c *conn.Conn, req session.Follow) (*hub.Follower, session.Followed) {
+	return b.gateway.opts.Node.Follow(ctx, hub.Session{Owner: c, Out: c.Outbox(), Conn: c.ID()}, req)
+}
+
+// Publish implements conn.Backend.
+func (b *backend) Publish(ctx context.Context, c *conn.Conn, ops []stream.Op) ([]stream.Result, error) {
+	ps := make([]node.Publish, len(ops))
+	for i, op := range ops {
+		ps[i] = node.Publish{Ref: op.Ref, Entry: op.Entry, Guard: op.Guard, Client: true, Position: true}
+		if op.Receipt != nil {
+			ps[i].Key, ps[i].Fingerprint, ps[i].TTL = op.Receipt.Key, op.Receipt.Fingerprint, op.Receipt.TTL
+		}
+	}
+	return b.gateway.opts.Node.Publish(ctx, ps...)
+}
+
+// Ephemeral implements conn.Backend.
+func (b *backend) Ephemeral(c *conn.Conn, ref stream.Ref, e stream.Entry) {
+	b.gateway.opts.Node.Hub().Ephemeral(ref, e)
+}
+
+// Other implements conn.Backend.
+func (b *backend) Other(ctx context.Context, c *conn.Conn, e session.Effect) []session.Input {
+	if id, ok := e.(session.Identify); ok {
+		b.gateway.opts.Node.Sessions().Identify(b.face.app.ID, c, id.User)
+		return nil
+	}
+	if b.face.other != nil {
+		return b.face.other(ctx, c, e)
+	}
+	return nil
+}
+
+// Gone implements conn.Backend.
+func (b *backend) Gone(c *conn.Conn) {
+	b.gateway.opts.Node.Sessions().Remove(b.face.app.ID, c)
+	if b.gateway.opts.Closed != nil {
+		b.gateway.opts.Closed(b.face.name)
+	}
+}

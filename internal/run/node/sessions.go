@@ -1,0 +1,151 @@
+package node
+
+import (
+	"sync"
+
+	"github.com/continuo-rt/continuo/internal/core/fault"
+	"github.com/continuo-rt/continuo/internal/core/session"
+)
+
+// Session is one connected client, whatever face it speaks. Post must not block.
+type Session interface {
+	ID() string
+	Post(in session.Input)
+}
+
+// Sessions is the register of the sessions that are connected to this node. All methods may be called concurrently.
+type Sessions struct {
+	mu    sync.RWMutex
+	apps  map[string]*tenants
+	total int
+}
+
+type tenants struct {
+	byID   map[string]Session
+	byUser map[string]map[string]Session
+	users  map[string]string // session id → user
+}
+
+// NewSessions makes an empty register.
+func NewSessions() *Sessions { return &Sessions{apps: map[string]*tenants{}} }
+
+// Add registers a session of an app. limit is how many the app may have at once, 0 without limit: beyond it the answer
+// is LimitExceeded.
+func (s *Sessions) Add(app string, one Session, limit int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.apps[app]
+	if t == nil {
+		t = &tenants{byID: map[string]Session{}, byUser: map[string]map[string]Session{}, users: map[string]string{}}
+		s.apps[app] = t
+	}
+	if limit > 0 && len(t.byID) >= limit {
+		return fault.New(fault.LimitExceeded, "the app has the %d connections that it may have", limit)
+	}
+	t.byID[one.ID()] = one
+	s.total++
+	return nil
+}
+
+// Remove forgets a session.
+func (s *Sessions) Remove(app string, one Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.apps[app]
+	if t == nil || t.byID[one.ID()] != one {
+		return
+	}
+	delete(t.byID, one.ID())
+	s.total--
+	t.forgetUser(one.ID())
+	if len(t.byID) == 0 {
+		delete(s.apps, app)
+	}
+}
+
+func (t *tenants) forgetUser(id string) {
+	user, ok := t.users[id]
+	if !ok {
+		return
+	}
+	delete(t.users, id)
+	delete(t.byUser[user], id)
+	if len(t.byUser[user]) == 0 {
+		delete(t.byUser, user)
+	}
+}
+
+// Identify notes whose session this is. first reports that the user had none before.
+func (s *Sessions) Identify(app string, one Session, user string) (first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.apps[app]
+	if t == nil || t.byID[one.ID()] != one {
+		return false
+	}
+	t.forgetUser(one.ID())
+	t.users[one.ID()] = user
+	of := t.byUser[user]
+	if of == nil {
+		of = map[string]Session{}
+		t.byUser[user] = of
+	}
+	of[one.ID()] = one
+	return len(of) == 1
+}
+
+// ByID finds a session of an app.
+func (s *Sessions) ByID(app, id string) (Session, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if t := s.apps[app]; t != nil {
+		one, ok := t.byID[id]
+		return one, ok
+	}
+	return nil, false
+}
+
+// User is who a session has been identified as, empty when nobody.
+func (s *Sessions) User(app, id string) string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if t := s.apps[app]; t != nil {
+		return t.users[id]
+	}
+	return ""
+}
+
+// OfUser lists a user's sessions.
+func (s *Sessions) OfUser(app, user string) []Session {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t := s.apps[app]
+	if t == nil {
+		return nil
+	}
+	all := make([]Session, 0, len(t.byUser[user]))
+	for _, one := range t.byUser[user] {
+		all = append(all, one)
+	}
+	return all
+}
+
+// All lists every session of every app.
+func (s *Sessions) All() []Session {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	all := make([]Session, 0, s.total)
+	for _, t := range s.apps {
+		for _, one := range t.byID {
+			all = append(all, one)
+		}
+	}
+	return all
+}
+
+// Len is how many sessions are connected.
+func (s *Sessions) Len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.total
+}
