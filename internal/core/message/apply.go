@@ -16,7 +16,7 @@ var ErrGap = errors.New("entry does not continue the message")
 // the state refers to its bytes and never changes them.
 func (s *State) Apply(e *stream.Entry) error { return s.apply(e, nil) }
 
-// apply is Apply; with a tail, fragments are added to that instead of to the data (see FoldAll).
+// apply is Apply; with a tail, fragments are added to that instead of to the data (see Fold).
 func (s *State) apply(e *stream.Entry, tail *[]byte) error {
 	if s.Exists() && (e.Serial <= s.Last || e.Key != s.Key) {
 		return s.gap(e)

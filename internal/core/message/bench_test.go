@@ -54,14 +54,14 @@ func BenchmarkApplyAppend(b *testing.B) {
 }
 
 // A kept row every 64 fragments: what a store does to bound the reading of the latest version.
-func BenchmarkFoldAll64(b *testing.B) {
+func BenchmarkFold64(b *testing.B) {
 	for _, n := range []int{10, 4000} {
 		b.Run(fmt.Sprint("fragment=", n), func(b *testing.B) {
 			base, next := grown(n, 64)
 			row := base.Encode(nil)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, _, err := message.FoldAll(row, next); err != nil {
+				if _, _, err := message.Fold(row, next...); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -9,14 +9,9 @@ import (
 var _ stream.Fold = Fold
 
 // Fold is the stream.Fold of messages over their stored form. A tombstone has a state and is not live; a message that
-// is not there has neither. What it returns is new; state and entry stay as they are.
-func Fold(state []byte, e *stream.Entry) (next []byte, live bool, err error) {
-	return FoldAll(state, []*stream.Entry{e})
-}
-
-// FoldAll is Fold over several entries of one message or key in order. It reads and writes the stored form once, so
-// that a run of appends costs its fragments and one copy of the text, not a copy for each.
-func FoldAll(state []byte, entries []*stream.Entry) (next []byte, live bool, err error) {
+// is not there has neither. What it returns is new; state and entries stay as they are. It reads and writes the stored
+// form once, so that a run of appends costs its fragments and one copy of the text, not a copy for each.
+func Fold(state []byte, entries ...*stream.Entry) (next []byte, live bool, err error) {
 	s, err := Decode(state)
 	if err != nil {
 		return nil, false, err

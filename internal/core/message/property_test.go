@@ -164,7 +164,7 @@ func TestFoldAnySplit(t *testing.T) {
 			for rest := entries; len(rest) > 0; {
 				n := 1 + r.IntN(len(rest))
 				keep := bytes.Clone(row)
-				next, live, err := message.FoldAll(row, rest[:n])
+				next, live, err := message.Fold(row, rest[:n]...)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -141,10 +141,10 @@ type KeysPage struct {
 	More   bool
 }
 
-// Fold continues the state of one message (nil: nothing yet) with its next entry. live is false when nothing visible
-// is left (a tombstone still is a state; a store drops rows that are not live from checkpoints). It is pure; state and
-// entry must not be changed.
-type Fold func(state []byte, e *Entry) (next []byte, live bool, err error)
+// Fold continues the state of one message (nil: nothing yet) with its next entries, in order. live is false when nothing
+// visible is left (a tombstone still is a state; a store drops rows that are not live from checkpoints). It is pure;
+// state and entries must not be changed. One call for many entries costs one copy of the state.
+type Fold func(state []byte, entries ...*Entry) (next []byte, live bool, err error)
 
 // CutKind says what a Cut does.
 type CutKind uint8

@@ -145,12 +145,16 @@ func (l *log) foldTo(sub *subject, at uint64) (stateRow, error) {
 }
 
 func foldOn(fold stream.Fold, row stateRow, entries []*stream.Entry) (stateRow, error) {
+	if len(entries) == 0 {
+		return row, nil
+	}
+	next, live, err := fold(row.state, entries...)
+	if err != nil {
+		return row, err
+	}
+	newest := entries[len(entries)-1]
+	row.state, row.live, row.at, row.message = next, live, newest.Serial, newest.Message
 	for _, e := range entries {
-		next, live, err := fold(row.state, e)
-		if err != nil {
-			return row, err
-		}
-		row.state, row.live, row.at, row.message = next, live, e.Serial, e.Message
 		if e.Kind.Row() {
 			row.row = e.Serial
 		}
