@@ -229,6 +229,20 @@ func TestCancelEndsEveryWorkload(t *testing.T) {
 	}
 }
 
+func TestDisk(t *testing.T) {
+	folder := t.TempDir()
+	r, err := Disk{Folder: folder, Size: 256, Duration: 20 * time.Millisecond}.Run(t.Context())
+	if err != nil || value(t, r, "fsyncs per second") <= 0 || value(t, r, "append and fsync p50") <= 0 {
+		t.Errorf("%+v %v", r, err)
+	}
+	if left, _ := os.ReadDir(folder); len(left) != 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if _, err := (Disk{Folder: folder + "/none", Size: 1, Duration: 1}).Run(t.Context()); err == nil {
+		t.Error("a folder that is not there must be an error")
+	}
+}
+
 func TestPickGivesEachLaneOnePublisher(t *testing.T) {
 	for _, l := range []Live{{Channels: 7, Publishers: 3}, {Channels: 3, Publishers: 3}, {Channels: 10, Publishers: 4}} {
 		pick := l.pick(Target{Prefix: "p"})

@@ -69,6 +69,9 @@ func (p Publish) Run(ctx context.Context, t Target) (report.Result, error) {
 	r.Latency("publish answered", &press.answer)
 	press.add(&r)
 	s.add(&r)
+	if p.Count > 0 && s.known {
+		r.Add("server RSS at the end", float64(s.total.RSS)/(1<<20), "MiB", report.Less)
+	}
 	if p.Count > 0 && int(n) < p.Count {
 		r.Warn("only %s of %s messages were published in %v", report.Number(n), report.Number(float64(p.Count)), p.Duration)
 	}

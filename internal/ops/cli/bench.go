@@ -22,6 +22,7 @@ type benchCommand struct {
 	Idle     benchIdle     `cmd:"" help:"Connections that do nothing: memory and processor time for each."`
 	Storm    benchStorm    `cmd:"" help:"All clients come back at once and recover what they missed."`
 	Churn    benchChurn    `cmd:"" help:"Clients that connect, subscribe and leave without end."`
+	Disk     benchDisk     `cmd:"" help:"Appending to a file with an fsync each: the yardstick for durable publishing."`
 	Compare  benchCompare  `cmd:"" help:"Print results that were saved with --json side by side, with ratios."`
 }
 
@@ -59,7 +60,11 @@ func (b benchTarget) run(env *Env, w workload) error {
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
-	if b.JSON {
+	return show(env, r, b.JSON)
+}
+
+func show(env *Env, r report.Result, asJSON bool) error {
+	if asJSON {
 		return r.WriteJSON(env.Stdout)
 	}
 	return r.Write(env.Stdout)
@@ -181,6 +186,22 @@ type benchChurn struct {
 // Run measures joining and leaving.
 func (c benchChurn) Run(env *Env) error {
 	return c.run(env, bench.Churn{Workers: c.Workers, Residents: c.Residents, Channels: c.Channels, Count: c.Count, Duration: c.Duration})
+}
+
+type benchDisk struct {
+	Folder   string        `arg:"" default:"." type:"existingdir" help:"A folder on the disk to measure."`
+	Size     int           `default:"256" help:"Bytes of an append."`
+	Duration time.Duration `default:"3s" help:"How long to measure."`
+	JSON     bool          `name:"json" help:"Print one line of JSON instead of a table."`
+}
+
+// Run measures the disk.
+func (c benchDisk) Run(env *Env) error {
+	r, err := bench.Disk{Folder: c.Folder, Size: c.Size, Duration: c.Duration}.Run(env.Context)
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	return show(env, r, c.JSON)
 }
 
 type benchCompare struct {

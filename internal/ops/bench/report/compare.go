@@ -8,22 +8,17 @@ import (
 )
 
 // Compare prints the results side by side: a block for each case, a column for each target in order of appearance, and
-// behind them the ratio of the first target to each other one. A later result for the same case and target replaces an
-// earlier one.
+// behind them the ratio of the first target to each other one. Of several results for the same case and target it shows
+// the median of each figure.
 func Compare(w io.Writer, all []Result) error {
 	var cases []string
 	by := map[string][]Result{}
-	for _, r := range all {
+	for _, r := range median(all) {
 		group, seen := by[r.Case]
 		if !seen {
 			cases = append(cases, r.Case)
 		}
-		if i := slices.IndexFunc(group, func(o Result) bool { return o.Target == r.Target }); i >= 0 {
-			group[i] = r
-		} else {
-			group = append(group, r)
-		}
-		by[r.Case] = group
+		by[r.Case] = append(group, r)
 	}
 	var b strings.Builder
 	for i, name := range cases {
@@ -34,6 +29,44 @@ func Compare(w io.Writer, all []Result) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// median joins the results that have case and target in common.
+func median(all []Result) []Result {
+	type id struct{ target, name string }
+	var order []id
+	by := map[id][]Result{}
+	for _, r := range all {
+		k := id{r.Target, r.Case}
+		if by[k] == nil {
+			order = append(order, k)
+		}
+		by[k] = append(by[k], r)
+	}
+	joined := make([]Result, 0, len(order))
+	for _, k := range order {
+		rounds := by[k]
+		one := rounds[0]
+		one.Figures = slices.Clone(one.Figures)
+		for i, f := range one.Figures {
+			var values []float64
+			for _, r := range rounds {
+				if other, ok := r.Figure(f.Name); ok {
+					values = append(values, other.Value)
+				}
+			}
+			slices.Sort(values)
+			n := len(values)
+			one.Figures[i].Value = (values[(n-1)/2] + values[n/2]) / 2
+		}
+		for i, r := range rounds[1:] {
+			for _, text := range r.Warnings {
+				one.Warnings = append(slices.Clip(one.Warnings), fmt.Sprintf("round %d: %s", i+2, text))
+			}
+		}
+		joined = append(joined, one)
+	}
+	return joined
 }
 
 func block(b *strings.Builder, name string, group []Result) {

@@ -65,7 +65,7 @@ func TestCompare(t *testing.T) {
 	other := Result{Target: "continuo", Case: "idle"}
 	other.Add("per connection", 6, "KiB", Less)
 	var b strings.Builder
-	if err := Compare(&b, []Result{sample("continuo", 20), peer, other, sample("continuo", 9)}); err != nil {
+	if err := Compare(&b, []Result{sample("continuo", 20), peer, other, sample("continuo", 9), sample("continuo", 8)}); err != nil {
 		t.Fatal(err)
 	}
 	want := `fan-out (subscribers 1000)
@@ -80,6 +80,28 @@ idle
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+func TestMedian(t *testing.T) {
+	second := sample("a", 4)
+	second.Warn("doubt")
+	for i, c := range []struct {
+		in   []Result
+		want float64
+	}{
+		{[]Result{sample("a", 3)}, 3},
+		{[]Result{sample("a", 3), second}, 3.5},
+		{[]Result{sample("a", 9), second, sample("a", 1)}, 4},
+	} {
+		got := median(c.in)
+		f, _ := got[0].Figure("server CPU per million")
+		if len(got) != 1 || f.Value != c.want {
+			t.Errorf("%d: %v of %d results, want %v", i, f.Value, len(got), c.want)
+		}
+		if i > 0 && !reflect.DeepEqual(got[0].Warnings, []string{"round 2: doubt"}) {
+			t.Errorf("%d: warnings %v", i, got[0].Warnings)
+		}
 	}
 }
 
