@@ -48,6 +48,7 @@ var table = []row{
 	{dir: "internal/core/**", ours: coreOnly, std: pure},
 
 	{dir: "internal/wire/**", suite: true, ours: []string{"internal/core/**", "internal/wire/**"}, std: all, third: rapid},
+	{dir: "internal/wire/token/**", ours: []string{"internal/core/**", "internal/wire/token/**"}, std: pure, third: []string{"github.com/golang-jwt/jwt/v5"}},
 	{dir: "internal/wire/*/**", ours: []string{"internal/core/**", "internal/wire/envelope/**", "internal/wire/{1}/**"}, std: pure, third: codecs},
 
 	{dir: "internal/run/conn/**", ours: inner, never: []string{"internal/run/node/**"}, std: all},
