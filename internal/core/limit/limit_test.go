@@ -141,7 +141,12 @@ func TestWindow(t *testing.T) {
 func TestQuota(t *testing.T) {
 	var q Quota
 	q.Give()
-	if !q.Take(2) || !q.Take(2) || q.Take(2) || q.Used() != 2 {
+	for i, want := range []bool{true, true, false} {
+		if q.Take(2) != want {
+			t.Errorf("take %d: %v", i, !want)
+		}
+	}
+	if q.Used() != 2 {
 		t.Errorf("used %d", q.Used())
 	}
 	q.Give()
