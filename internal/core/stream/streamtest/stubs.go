@@ -1,0 +1,2 @@
+package streamtest
+var headTests, watchTests, lifeTests, randomTests []test
