@@ -69,7 +69,7 @@ func TestWorkloadsOverEveryProtocol(t *testing.T) {
 				map[string]float64{"publishes": 12, "deliveries": 84}},
 			{"channels", Live{Channels: 5, Subscribers: 2, Publishers: 3, Rate: 200, Duration: span, Warmup: warm},
 				map[string]float64{"publishes": 12, "deliveries": 24}},
-			{"loaded", Loaded{Subscribers: 5, InFlight: 3, Duration: span, Warmup: warm}, nil},
+			{"loaded", Loaded{Subscribers: 5, InFlight: 3, Publishers: 2, Duration: span, Warmup: warm}, nil},
 			{"publish", Publish{Connections: 3, Channels: 10, Count: 50, Duration: 20 * time.Second},
 				map[string]float64{"publishes": 50}},
 			{"publish alone", Publish{Connections: 1, Channels: 1, Duration: span, Warmup: warm}, nil},
@@ -205,7 +205,7 @@ func TestCancelEndsEveryWorkload(t *testing.T) {
 		Run(context.Context, Target) (report.Result, error)
 	}{
 		Live{Channels: 2, Subscribers: 2, Publishers: 1, Rate: 10, Duration: long},
-		Loaded{Subscribers: 2, InFlight: 2, Duration: long},
+		Loaded{Subscribers: 2, InFlight: 2, Publishers: 2, Duration: long},
 		Publish{Connections: 2, Channels: 2, Duration: long},
 		Idle{Connections: 2, Channels: 1, Settle: long},
 		Storm{Clients: 2, Channels: 1, Missed: 1, Settle: long},

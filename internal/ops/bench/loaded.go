@@ -15,6 +15,7 @@ import (
 type Loaded struct {
 	Subscribers int
 	InFlight    int
+	Publishers  int // connections that the messages under way share
 	Duration    time.Duration
 	Warmup      time.Duration
 }
@@ -25,7 +26,8 @@ func (l Loaded) Run(ctx context.Context, t Target) (report.Result, error) {
 	r := t.result("fan-out-loaded")
 	r.Set("subscribers", l.Subscribers)
 	r.Set("in flight", l.InFlight)
-	if err := positive(l.Subscribers, l.InFlight, int(l.Duration)); err != nil {
+	r.Set("publishers", l.Publishers)
+	if err := positive(l.Subscribers, l.InFlight, l.Publishers, int(l.Duration)); err != nil {
 		return r, err
 	}
 	tally := newTally()
@@ -43,7 +45,7 @@ func (l Loaded) Run(ctx context.Context, t Target) (report.Result, error) {
 		return r, err
 	}
 	defer swarm.close()
-	press, err := newPress(ctx, t, tally, l.InFlight, l.InFlight, false)
+	press, err := newPress(ctx, t, tally, min(l.Publishers, l.InFlight), l.InFlight, false)
 	if err != nil {
 		return r, err
 	}
@@ -85,24 +87,24 @@ func (l Loaded) measure(ctx context.Context, t Target, r *report.Result, swarm *
 	return swarm.health()
 }
 
-// drive runs one publisher for each lane. It returns when every lane's last message has arrived everywhere, or has not
+// drive runs one goroutine for each lane. It returns when every lane's last message has arrived everywhere, or has not
 // within the target's patience.
 func (l Loaded) drive(ctx context.Context, t Target, p *press, d time.Duration, stalled *atomic.Uint64) error {
 	end := time.Now().Add(d)
 	channel := t.channel(0)
 	var wg sync.WaitGroup
-	for w := range p.pubs {
+	for i := range p.tally.lanes {
 		wg.Go(func() {
 			timer := time.NewTimer(t.Patience)
 			defer timer.Stop()
-			lane := &p.tally.lanes[w]
+			lane := &p.tally.lanes[i]
 			for time.Now().Before(end) && p.health() == nil && ctx.Err() == nil {
 				select {
 				case <-lane.done: // of a message that was given up
 				default:
 				}
 				lane.left.Store(int64(l.Subscribers))
-				if !p.publish(ctx, w, channel, w) {
+				if !p.publish(ctx, i%len(p.pubs), channel, i) {
 					continue
 				}
 				timer.Reset(t.Patience)

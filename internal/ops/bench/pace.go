@@ -18,8 +18,9 @@ type press struct {
 	target Target
 	tally  *tally
 	pubs   []driver.Publisher
-	seq    []uint32 // last seq of each lane; only the lane's publisher touches it
-	buf    [][]byte // scratch of each publisher
+	locks  []sync.Mutex // of each publisher, its scratch and its lanes
+	seq    []uint32     // last seq of each lane
+	buf    [][]byte     // scratch of each publisher
 
 	answer    hist.Histogram // how long a publish took to be answered
 	published atomic.Uint64
@@ -28,7 +29,8 @@ type press struct {
 }
 
 func newPress(ctx context.Context, t Target, tally *tally, publishers, lanes int, acked bool) (*press, error) {
-	p := &press{target: t, tally: tally, seq: make([]uint32, lanes), buf: make([][]byte, publishers)}
+	p := &press{target: t, tally: tally, seq: make([]uint32, lanes), buf: make([][]byte, publishers),
+		locks: make([]sync.Mutex, publishers)}
 	for range publishers {
 		pub, err := t.Protocol.Publisher(ctx, acked)
 		if err != nil {
@@ -46,8 +48,10 @@ func (p *press) close() {
 	}
 }
 
-// publish sends the next message of a lane with publisher w.
+// publish sends the next message of a lane with publisher w, which must be the same for each message of a lane.
 func (p *press) publish(ctx context.Context, w int, channel string, lane int) bool {
+	p.locks[w].Lock()
+	defer p.locks[w].Unlock()
 	p.seq[lane]++
 	at := p.tally.now()
 	mark := stamp.Stamp{Lane: uint32(lane), Seq: p.seq[lane], Nano: at}

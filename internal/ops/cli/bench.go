@@ -109,13 +109,15 @@ type benchLoaded struct {
 	benchTarget
 	Subscribers int           `default:"1000" help:"Subscribers of the channel."`
 	InFlight    int           `default:"16" help:"Messages under way; the next is published when one has reached everyone."`
+	Publishers  int           `default:"16" help:"Connections that publish them."`
 	Duration    time.Duration `default:"10s" help:"How long to measure."`
 	Warmup      time.Duration `default:"2s" help:"The same load before that."`
 }
 
 // Run measures fan-out under load.
 func (c benchLoaded) Run(env *Env) error {
-	return c.run(env, bench.Loaded{Subscribers: c.Subscribers, InFlight: c.InFlight, Duration: c.Duration, Warmup: c.Warmup})
+	return c.run(env, bench.Loaded{Subscribers: c.Subscribers, InFlight: c.InFlight, Publishers: c.Publishers,
+		Duration: c.Duration, Warmup: c.Warmup})
 }
 
 type benchChannels struct {

@@ -114,7 +114,8 @@ func shared(group []Result) string {
 	return strings.Join(same, ", ")
 }
 
-// compared lists the figures worth a row: those with a direction, in order of appearance.
+// compared lists the figures worth a row, in order of appearance: those with a direction, but not counts of faults that
+// nobody has.
 func compared(group []Result) []Figure {
 	var list []Figure
 	for _, r := range group {
@@ -125,7 +126,12 @@ func compared(group []Result) []Figure {
 			}
 		}
 	}
-	return list
+	return slices.DeleteFunc(list, func(f Figure) bool {
+		return !slices.ContainsFunc(group, func(r Result) bool {
+			v, _ := r.Figure(f.Name)
+			return v.Value != 0
+		})
+	})
 }
 
 func row(f Figure, group []Result) []string {

@@ -18,6 +18,7 @@ func sample(target string, cpu float64) Result {
 	r.Add("deliveries", 500_000, "", "")
 	r.Add("server CPU per million", cpu, "s", Less)
 	r.Add("throughput", 48_123.4, "/s", More)
+	r.Add("missing", 0, "", Less)
 	return r
 }
 
@@ -35,6 +36,7 @@ subscribers 1000, seed continuo
   deliveries              500,000
   server CPU per million     9.88  s
   throughput               48,123  /s
+  missing                       0
 ! the client was busy 97 %
 `
 	if b.String() != want {
