@@ -104,14 +104,18 @@ type Annotation struct {
 	Count uint32
 }
 
-// Member describes a transition in a presence log; the entry's Key is the member's connection.
+// Member describes a transition in a presence log. There the entry's Key is the user, so that the committer itself
+// decides who came first and who left last: a Put with Version 1 is a user who came (member_added), a Put with Update
+// changes the user's data (member_updated), any other Put is a further or a closed connection of a user who is there
+// (no transition), a Delete is a user who left (member_removed). The entry's Data holds the user's info and connections:
+// see core/presence.
 type Member struct {
 	User  string
-	Conn  string
+	Conn  string // the connection that came, changed or went
 	Node  string
 	Boot  string
 	Cause string // join, disconnect, timeout, forced_disconnect, orphan_cleanup
-	// Update is true for a Put that changes the data of a connection that is already there.
+	// Update is true for a Put that changes the data of a user who is already there.
 	Update bool
 }
 
