@@ -1,0 +1,106 @@
+// Package presence folds the presence log of a channel into its members.
+//
+// Every entry carries the whole of its user's membership, so the newest entry of a key is the user's state, and the
+// members at a serial are the live keys at that serial.
+package presence
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/continuo-rt/continuo/internal/core/fault"
+	"github.com/continuo-rt/continuo/internal/core/stream"
+)
+
+// Member is one user's membership in a channel.
+type Member struct {
+	User  string          `json:"-"`
+	Info  json.RawMessage `json:"info,omitempty"` // user_info: any JSON value, absent when none was given
+	Conns []Conn          `json:"conns"`          // never empty while the user is there
+}
+
+// Conn is one connection of a member.
+type Conn struct {
+	ID   string `json:"id"`
+	Node string `json:"node,omitempty"`
+	Boot string `json:"boot,omitempty"`
+}
+
+// Change is what an entry of a presence log means to those who watch.
+type Change uint8
+
+// The changes.
+const (
+	None    Change = iota // a further or a closed connection of a user who stays
+	Added                 // the user came
+	Updated               // the user's info changed
+	Removed               // the user left
+)
+
+func (c Change) String() string {
+	return [...]string{"none", "member_added", "member_updated", "member_removed"}[c&3]
+}
+
+// ChangeOf says what an entry means.
+func ChangeOf(e *stream.Entry) Change {
+	switch {
+	case e.Kind == stream.Delete:
+		return Removed
+	case e.Kind != stream.Put:
+		return None
+	case e.Version == 1:
+		return Added
+	case e.Member != nil && e.Member.Update:
+		return Updated
+	}
+	return None
+}
+
+// Of reads the membership that an entry, or the folded state of a key, carries.
+func Of(user string, data stream.Data) (Member, error) {
+	m := Member{}
+	if data.Type != stream.JSON {
+		return m, fmt.Errorf("membership of %q: %w", user, stream.ErrCorrupt)
+	}
+	if err := json.Unmarshal(data.Bytes, &m); err != nil {
+		return m, fmt.Errorf("membership of %q: %w: %w", user, stream.ErrCorrupt, err)
+	}
+	m.User = user
+	return m, nil
+}
+
+// Data is the membership as an entry carries it.
+func (m Member) Data() stream.Data {
+	b, err := json.Marshal(m)
+	if err != nil { // Info is not JSON: callers check it first
+		b = []byte(`{"conns":[]}`)
+	}
+	return stream.Data{Type: stream.JSON, Bytes: b}
+}
+
+// MaxConns is how many connections one member may have.
+const MaxConns = 100
+
+// With is the membership with a connection more, and the info that it brought (nil: the present one stays).
+func (m Member) With(c Conn, info json.RawMessage) (Member, error) {
+	if len(m.Conns) >= MaxConns && !m.Has(c.ID) {
+		return m, fault.New(fault.LimitExceeded, "user %q has the %d connections that a member may have", m.User, MaxConns)
+	}
+	if info != nil {
+		m.Info = info
+	}
+	m.Conns = append(slices.DeleteFunc(slices.Clone(m.Conns), func(o Conn) bool { return o.ID == c.ID }), c)
+	return m, nil
+}
+
+// Without is the membership with a connection less.
+func (m Member) Without(conn string) Member {
+	m.Conns = slices.DeleteFunc(slices.Clone(m.Conns), func(o Conn) bool { return o.ID == conn })
+	return m
+}
+
+// Has reports whether the member has a connection.
+func (m Member) Has(conn string) bool {
+	return slices.ContainsFunc(m.Conns, func(o Conn) bool { return o.ID == conn })
+}
