@@ -30,7 +30,8 @@ type Harness struct {
 	Store stream.Store
 	// Reopen ends the store in an orderly way and opens the same data again.
 	Reopen func() stream.Store
-	// Crash ends the store as kill -9 (or, when the store survives that, a power cut) would, and opens the same data.
+	// Crash ends the store as kill -9 (or, when the store survives that, a power cut) would, and opens the same data. It
+	// ends a held sync; callers that wait are answered in any way that is true.
 	Crash func() stream.Store
 	// HoldSync makes the next sync block until ReleaseSync; reached is closed when one does.
 	HoldSync    func() (reached <-chan struct{})
@@ -40,6 +41,8 @@ type Harness struct {
 	// Maintain does what the store does in the background now and then: trims that are due by age, and by size where a
 	// store leaves them for later. Everything due is done when it returns.
 	Maintain func() error
+	// Volatile says that streams of class volatile are kept by this store, in memory.
+	Volatile bool
 	// Forget drops the rows of streams that were empty and idle for so long.
 	Forget func(idle time.Duration) error
 }

@@ -1,2 +1,3 @@
 package streamtest
-var headTests, watchTests, lifeTests, randomTests []test
+
+var randomTests []test
