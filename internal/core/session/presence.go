@@ -1,0 +1,81 @@
+package session
+
+import (
+	"time"
+
+	"github.com/continuo-rt/continuo/internal/core/stream"
+)
+
+// Presence is a log of its own (Ref.Log is stream.Presence), written by whoever answers Enter. An entry's Key is
+// user + "\x00" + connection, its Data the member's info (JSON, or absent), its Conn the connection with NoEcho set for
+// joins, so that nobody is told of itself. What an entry means for the user is in Entry.Event: one of the names below,
+// or empty when nothing changed for others (another connection of the same user is there) or there are more members
+// than the policy tells about.
+const (
+	MemberAdded   = "member_added"   // the user's first connection
+	MemberRemoved = "member_removed" // the user's last connection
+	MemberUpdated = "member_updated" // the user's info changed
+)
+
+// Inputs about members.
+type (
+	// Entered answers Enter. The members are those of the presence log at Serial, which is not below the own join; a
+	// follower that resumes from Stream and Serial misses nothing after them.
+	Entered struct {
+		Tag     Tag
+		Members []Member // one per user; nil when there are more than the policy lists
+		Count   int      // users
+		Stream  stream.ID
+		Serial  uint64
+		// Err is a fault: LimitExceeded when the channel is full, Unavailable when the log cannot be read or written.
+		Err error
+	}
+	// Counted tells a new number of subscriptions of a channel that Count asked about.
+	Counted struct {
+		Tag Tag
+		N   int
+	}
+	// Watched tells which users of a watchlist came online or went offline: first those that are online at all.
+	Watched struct{ Online, Offline []string }
+)
+
+// Member is one user of a channel.
+type Member struct {
+	User string
+	Info []byte // JSON, or nil
+}
+
+// Effects about members.
+type (
+	// Enter joins the presence log of Ref as a user, answered by Entered. The same Tag again changes the info: then
+	// Update is set and only a failure is answered.
+	Enter struct {
+		Tag    Tag
+		Ref    stream.Ref
+		Member Member
+		Update bool
+	}
+	// Exit takes the member that entered under the tag out again, once Grace has passed without the user entering anew.
+	Exit struct {
+		Tag   Tag
+		Ref   stream.Ref
+		Grace time.Duration
+		Cause string // disconnect, or timeout for a connection that was dropped
+	}
+	// Count asks for Counted, now and whenever the number of subscriptions of Ref changes, until the tag is unfollowed.
+	Count struct {
+		Tag Tag
+		Ref stream.Ref
+	}
+	// Watch asks for Watched about these users of the app, in place of those asked for before.
+	Watch struct{ Users []string }
+)
+
+func (Entered) input() {}
+func (Counted) input() {}
+func (Watched) input() {}
+
+func (Enter) effect() {}
+func (Exit) effect()  {}
+func (Count) effect() {}
+func (Watch) effect() {}
