@@ -66,8 +66,8 @@ type client struct {
 
 const clientTimeout = 20 * time.Second
 
-// dial connects to server and does the handshake, with more header lines if given.
-func dial(t testing.TB, server *httptest.Server, lines ...string) *client {
+// dialRaw connects to server, without a handshake.
+func dialRaw(t testing.TB, server *httptest.Server) *client {
 	t.Helper()
 	var nc net.Conn
 	var err error
@@ -83,15 +83,22 @@ func dial(t testing.TB, server *httptest.Server, lines ...string) *client {
 	if err := nc.SetDeadline(time.Now().Add(clientTimeout)); err != nil {
 		t.Fatal(err)
 	}
+	return &client{Conn: nc, br: bufio.NewReader(nc)}
+}
+
+// dial connects to server and does the handshake, with more header lines if given.
+func dial(t testing.TB, server *httptest.Server, lines ...string) *client {
+	t.Helper()
+	c := dialRaw(t, server)
 	request := "GET /echo HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 	for _, line := range lines {
 		request += line + "\r\n"
 	}
-	c := &client{Conn: nc, br: bufio.NewReader(nc)}
-	if _, err := io.WriteString(nc, request+"\r\n"); err != nil {
+	if _, err := io.WriteString(c, request+"\r\n"); err != nil {
 		t.Fatal(err)
 	}
+	var err error
 	if c.response, err = http.ReadResponse(c.br, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ type Conn struct {
 // copied. Upgrade is the usual way here.
 func New(nc net.Conn, pending []byte, o Options) *Conn {
 	c := &Conn{nc: nc, control: o.Control, readLimit: o.readLimit(), writeTimeout: o.WriteTimeout}
-	c.in.stash = append([]byte(nil), pending...)
+	c.in.preset(pending)
 	if s, ok := nc.(syscall.Conn); ok && rawIO {
 		if raw, err := s.SyscallConn(); err == nil {
 			c.raw, c.readRaw, c.writeRaw = raw, c.onReadable, c.onWritable

@@ -72,20 +72,21 @@ func (c *Conn) fill() error {
 	return err
 }
 
+// preset gives the input what came with the handshake.
+func (in *input) preset(p []byte) {
+	if len(p) > 0 {
+		in.buf = make([]byte, len(p)+blockingSize) // with room for the rest of a header
+		in.w = copy(in.buf, p)
+	}
+}
+
 // ready makes sure that there is a buffer with room at its end.
 func (in *input) ready(take func() []byte) {
 	if in.buf == nil {
 		in.buf = take()
 		in.r, in.w = 0, 0
-		if in.stash != nil {
-			if len(in.stash) >= len(in.buf) { // input that came with the handshake
-				in.buf = append(in.stash, make([]byte, len(in.buf))...)
-			} else {
-				copy(in.buf, in.stash)
-			}
-			in.w = len(in.stash)
-			in.stash = nil
-		}
+		in.w = copy(in.buf, in.stash)
+		in.stash = nil
 		return
 	}
 	if in.r > 0 {

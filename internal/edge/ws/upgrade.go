@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"bufio"
 	"crypto/sha1"
 	"crypto/tls"
 	"encoding/base64"
@@ -87,7 +86,7 @@ func Upgrade(w http.ResponseWriter, r *http.Request, o Options) (*Conn, error) {
 	if err != nil {
 		return nil, refuse(w, &HandshakeError{http.StatusHTTPVersionNotSupported, "the connection cannot be taken over", err})
 	}
-	pending, err := unread(brw.Reader)
+	pending, err := brw.Reader.Peek(brw.Reader.Buffered()) // what the client sent beyond the request
 	if err == nil {
 		err = answer(nc, acceptKey(r.Header.Get("Sec-Websocket-Key")), protocol, extension, o.Header)
 	}
@@ -145,12 +144,6 @@ func validKey(key string) bool {
 func acceptKey(key string) string {
 	sum := sha1.Sum([]byte(key + guid))
 	return base64.StdEncoding.EncodeToString(sum[:])
-}
-
-// unread copies what the server has read beyond the request, so that its buffers can go.
-func unread(br *bufio.Reader) ([]byte, error) {
-	p, err := br.Peek(br.Buffered())
-	return append([]byte(nil), p...), err
 }
 
 // answer writes the 101 response and clears the deadlines that the server has set.
