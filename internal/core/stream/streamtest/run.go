@@ -60,16 +60,17 @@ func Run(t *testing.T, open func(t *testing.T, o Options) Harness) {
 	var able Harness
 	t.Run("open", func(t *testing.T) { able = newWorld(t, open).h })
 	for _, part := range [][]test{orderTests, receiptTests, guardTests, readTests, cutTests, keepTests, stateTests,
-		keyTests, headTests, watchTests, lifeTests, randomTests} {
+		keyTests, headTests, watchTests, lifeTests} {
 		for _, tt := range part {
 			if tt.needs == nil || tt.needs(able) {
 				t.Run(tt.name, func(t *testing.T) { tt.run(newWorld(t, open)) })
 			}
 		}
 	}
+	t.Run("random operations against the model", func(t *testing.T) { runRandom(t, open) })
 }
 
-// Clock is the suite's clock.
+// clock is the suite's clock.
 type clock struct{ ms atomic.Int64 }
 
 func (c *clock) now() int64              { return c.ms.Load() }

@@ -1,3 +1,0 @@
-package streamtest
-
-var randomTests []test
