@@ -361,3 +361,34 @@ func FuzzSessionFeed(f *testing.F) {
 		_ = s.Feed(b, r.send) // must not panic
 	})
 }
+
+// BenchmarkFeed is what the client itself pays for a message, beside the read from the socket.
+func BenchmarkFeed(b *testing.B) {
+	data := string(stamp.Append(nil, stamp.Stamp{Seq: 1}, 200))
+	for name, frame := range map[string]string{
+		"pusher":     `{"event":"bench","channel":"c","data":"` + data + `"}`,
+		"sockudo":    `{"event":"bench","channel":"c","data":"` + data + `","message_id":"m1","stream_id":"s","serial":5}`,
+		"centrifugo": `{"push":{"channel":"c","pub":{"data":"` + data + `","offset":2}}}`,
+		"nats":       "MSG c 1 200\r\n" + data + "\r\n",
+		"nchan":      data,
+	} {
+		b.Run(name, func(b *testing.B) {
+			p, err := New(name, config(&url.URL{Scheme: "http", Host: "h"}))
+			if err != nil {
+				b.Fatal(err)
+			}
+			s, payload := p.Session(Sub{Channel: "c"}, nothing{}), []byte(frame)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := s.Feed(payload, nil); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+type nothing struct{}
+
+func (nothing) Ready()              {}
+func (nothing) Message(stamp.Stamp) {}
