@@ -69,6 +69,7 @@ type Outbox struct {
 	over  int // how far a single frame, admitted because nothing was queued, went beyond the limit
 
 	running bool // the goroutine exists
+	writing bool // it is writing now, without the lock
 	kicked  bool // a Pump is owed
 	closing bool // the close frame is queued: nothing may follow
 	ended   bool // Ended was called, or is about to be
@@ -135,10 +136,11 @@ func (o *Outbox) Free() int { return max(0, o.limit-o.bytes) }
 // Ending says whether the outbox is closing or has failed: it admits nothing any more.
 func (o *Outbox) Ending() bool { return o.closing || o.err != nil }
 
-// Flush offers everything queued to the socket. If no writer is under way and the socket can, that is one attempt that
-// does not block; for what remains the writer is started. Errors reach the owner through Ended, later.
+// Flush offers everything queued to the socket. If no write is under way and the socket can, that is one attempt that
+// does not block, also while the owner pumps; for what remains the writer is started. Errors reach the owner through
+// Ended, later. Pump need not call it.
 func (o *Outbox) Flush() {
-	if o.running || o.bytes == 0 || o.err != nil {
+	if o.writing || o.bytes == 0 || o.err != nil {
 		return
 	}
 	if !o.sock.CanTryWrite() {

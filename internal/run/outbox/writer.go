@@ -9,8 +9,8 @@ func (o *Outbox) start(full bool) {
 	go o.run(full)
 }
 
-// run writes and pumps until neither is needed, then ends. It is the only caller of the owner's methods and, while it
-// runs, the only writer. A full socket is waited for before anything else: a stalled reader is not worth a pump.
+// run writes and pumps until neither is needed, then ends. It is the only caller of the owner's methods. A full socket
+// is waited for before anything else: a stalled reader is not worth a pump.
 func (o *Outbox) run(full bool) {
 	o.mu.Lock()
 	pumped := false // a pump was the last thing that happened: the socket is next
@@ -52,7 +52,7 @@ func (o *Outbox) end() {
 // pump calls the owner, without the lock.
 func (o *Outbox) pump() {
 	o.kicked = false
-	o.mu.Unlock()
+	o.mu.Unlock() // not release: a Flush may write meanwhile, however long the store takes
 	more := o.owner.Pump()
 	o.mu.Lock()
 	o.kicked = o.kicked || more
@@ -62,9 +62,9 @@ func (o *Outbox) pump() {
 // front alone, by reference, so that a stalled socket holds no buffer.
 func (o *Outbox) wait() (full bool) {
 	p := o.front
-	o.mu.Unlock()
+	o.release()
 	n, err := o.sock.WriteSome(p)
-	o.mu.Lock()
+	o.regain()
 	return o.wrote(n, err) && n < len(p)
 }
 
@@ -80,12 +80,23 @@ func (o *Outbox) write() (full bool) {
 	}
 	buf := chunksBlocking.Get().(*[chunkBlocking]byte)
 	p := o.join(buf[:])
-	o.mu.Unlock()
+	o.release()
 	n, err := o.sock.WriteSome(p)
 	chunksBlocking.Put(buf)
-	o.mu.Lock()
+	o.regain()
 	o.wrote(n, err)
 	return false
+}
+
+// release unlocks for the time of a write, regain ends it.
+func (o *Outbox) release() {
+	o.writing = true
+	o.mu.Unlock()
+}
+
+func (o *Outbox) regain() {
+	o.mu.Lock()
+	o.writing = false
 }
 
 // try makes one attempt to write what is queued, which does not block, and says whether the socket took all that it was
@@ -99,14 +110,14 @@ func (o *Outbox) try(unlock bool) bool {
 	}
 	size := len(p)
 	if unlock {
-		o.mu.Unlock()
+		o.release()
 	}
 	n, err := o.sock.TryWrite(p)
 	if buf != nil {
 		chunks.Put(buf)
 	}
 	if unlock {
-		o.mu.Lock()
+		o.regain()
 	}
 	return o.wrote(n, err) && n == size
 }
