@@ -121,14 +121,31 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, op ws.OpCode, he
 	defer s.tasks.Done()
 	defer s.leave(c)
 	for {
-		f, err := ws.ReadFrame(nc)
-		if err != nil || f.Header.OpCode == ws.OpClose {
+		h, payload, err := ReadFrame(nc)
+		if err != nil || h.OpCode == ws.OpClose {
 			return
 		}
-		if f.Header.OpCode.IsData() {
-			message(c, ws.UnmaskFrame(f).Payload)
+		if h.OpCode.IsData() {
+			message(c, payload)
 		}
 	}
+}
+
+// ReadFrame reads one frame of a client, of at most 1 MiB, and takes its mask off.
+func ReadFrame(r io.Reader) (ws.Header, []byte, error) {
+	h, err := ws.ReadHeader(r)
+	if err != nil {
+		return h, nil, err
+	}
+	if h.Length > 1<<20 {
+		return h, nil, fmt.Errorf("a frame of %d bytes", h.Length)
+	}
+	payload := make([]byte, h.Length)
+	_, err = io.ReadFull(r, payload)
+	if h.Masked {
+		ws.Cipher(payload, h.Mask, 0)
+	}
+	return h, payload, err
 }
 
 func (s *Server) leave(c *socket) {
