@@ -121,7 +121,7 @@ func Shadowed(policies []Policy) []*fault.Error {
 		// Pattern bytes never match a '*' of the other's text except through a '*', so matching the text is covering it.
 		i := slices.IndexFunc(earlier, func(e channel.Pattern) bool { return e.Match(p.String()) })
 		if i >= 0 {
-			c.add(fmt.Sprintf("channels[%d].pattern", j), "the policy %q is never reached: channels[%d] (%q) comes first and matches all of its channels",
+			c.add(fmt.Sprintf("channels[%d].pattern", j), "the policy %q is never reached: channels[%d] (%q) comes first and matches all of its channels; move this one up, or remove it",
 				p.String(), index[i], earlier[i].String())
 		}
 		earlier, index = append(earlier, p), append(index, j)

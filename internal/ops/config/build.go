@@ -57,12 +57,9 @@ func placeOf(at, key string, own int) string {
 
 // once reports a fault unless something is known to be wrong with that very key.
 func (l *loader) once(key, msg string) {
-	for _, p := range l.problems {
-		if p.Key == key {
-			return
-		}
+	if !l.reported[key] {
+		l.wrong(key, "%s", msg)
 	}
-	l.wrong(key, "%s", msg)
 }
 
 // single merges app: {id, key, secret} into the list.
@@ -137,18 +134,28 @@ func (l *loader) feedSecrets(at string, a *App) {
 		case k.SecretSHA256 == "":
 		case k.Secret != "":
 			l.wrong(key, "secret and secret_sha256 exclude each other")
-		case k.hash() == [32]byte{}:
+		case !isSHA256(k.SecretSHA256):
 			l.report(key, false, "printf %s API-KEY | sha256sum", "this is not a SHA-256 in hexadecimal: 64 digits are wanted")
 		}
 	}
 }
 
-func (k FeedKey) hash() (sum [32]byte) {
-	if k.Secret != "" {
+func isSHA256(s string) bool {
+	raw, err := hex.DecodeString(s)
+	return err == nil && len(raw) == sha256.Size
+}
+
+// hash is zero when the file gives neither the secret nor its hash. A hash that is none stands for a secret that
+// nobody has.
+func (k FeedKey) hash() (sum [sha256.Size]byte) {
+	switch {
+	case k.Secret != "":
 		return sha256.Sum256([]byte(k.Secret))
-	}
-	if raw, err := hex.DecodeString(k.SecretSHA256); err == nil && len(raw) == len(sum) {
+	case isSHA256(k.SecretSHA256):
+		raw, _ := hex.DecodeString(k.SecretSHA256) // isSHA256 decoded it
 		copy(sum[:], raw)
+	case k.SecretSHA256 != "":
+		return sha256.Sum256([]byte("malformed " + k.SecretSHA256))
 	}
 	return sum
 }

@@ -88,6 +88,9 @@ func (l *loader) policy(at string, c *Channel) {
 				l.once(at+"."+name, name+" says something about the log that log: false switches off")
 			}
 		}
+		if _, set := l.places[at+".mutable"]; set && c.Mutable {
+			l.once(at+".mutable", "messages that are not kept cannot change: log is false")
+		}
 		return
 	}
 	r := c.Retention

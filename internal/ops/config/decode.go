@@ -9,8 +9,11 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxDepth bounds nesting: no configuration is deeper, and aliases could be endless.
-const maxDepth = 24
+// Bounds on what is read: no configuration is deeper or larger, and aliases could multiply endlessly.
+const (
+	maxDepth  = 24
+	maxValues = 1 << 18
+)
 
 // place is where a value stands: in a file, a variable or a flag.
 type place struct {
@@ -23,10 +26,15 @@ type decoder struct {
 	file     string
 	dev      bool // fill list elements with the defaults of development mode
 	places   map[string]place
+	values   int // read so far
 	problems Problems
+	reported map[string]bool // keys with a problem
+	defaults map[reflect.Type]reflect.Value
 }
 
-func newDecoder(file string) *decoder { return &decoder{file: file, places: map[string]place{}} }
+func newDecoder(file string) *decoder {
+	return &decoder{file: file, places: map[string]place{}, reported: map[string]bool{}, defaults: map[reflect.Type]reflect.Value{}}
+}
 
 // at is the place of a key, or of the nearest section around it that stands somewhere.
 func (d *decoder) at(key string) place {
@@ -44,6 +52,7 @@ func (d *decoder) at(key string) place {
 
 func (d *decoder) report(key string, warning bool, hint, format string, args ...any) {
 	p := d.at(key)
+	d.reported[key] = true
 	d.problems = append(d.problems, Problem{Source: p.source, Line: p.line, Col: p.col, Key: key, Msg: fmt.Sprintf(format, args...), Hint: hint, Warning: warning})
 }
 
@@ -61,6 +70,12 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f field, key string, dept
 	d.note(key, n)
 	if depth > maxDepth {
 		d.wrong(key, "the nesting is deeper than %d", maxDepth)
+		return
+	}
+	if d.values++; d.values >= maxValues {
+		if d.values == maxValues {
+			d.wrong(key, "there are more than %d values", maxValues)
+		}
 		return
 	}
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
@@ -179,14 +194,28 @@ func (d *decoder) merge(v *yaml.Node, section string) []pair {
 	return all
 }
 
+// element is a new element of a list or map, with its defaults.
+func (d *decoder) element(t reflect.Type) reflect.Value {
+	v := reflect.New(t).Elem()
+	if !isSection(t) {
+		return v
+	}
+	if _, ok := d.defaults[t]; !ok {
+		fillDefaults(v, d.dev)
+		d.defaults[t] = v
+	}
+	fresh := reflect.New(t).Elem()
+	fresh.Set(d.defaults[t])
+	return fresh
+}
+
 func (d *decoder) list(n *yaml.Node, v reflect.Value, key string, depth int) {
 	if n.Kind != yaml.SequenceNode {
 		d.report(key, false, `begin each element with "- "`, "%s stands where a list is wanted", describe(n))
 		return
 	}
 	for i, item := range n.Content {
-		element := reflect.New(v.Type().Elem()).Elem()
-		fillDefaults(element, d.dev)
+		element := d.element(v.Type().Elem())
 		d.value(item, element, field{}, fmt.Sprintf("%s[%d]", key, i), depth+1)
 		v.Set(reflect.Append(v, element))
 	}
@@ -199,10 +228,7 @@ func (d *decoder) mapping(n *yaml.Node, v reflect.Value, key string, depth int) 
 	}
 	v.Set(reflect.MakeMap(v.Type()))
 	for _, p := range d.pairs(n, key) {
-		element := reflect.New(v.Type().Elem()).Elem()
-		if isSection(element.Type()) {
-			fillDefaults(element, d.dev)
-		}
+		element := d.element(v.Type().Elem())
 		d.value(p.value, element, field{}, join(key, p.name), depth+1)
 		v.SetMapIndex(reflect.ValueOf(p.name), element)
 	}

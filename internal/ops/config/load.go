@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/continuo-rt/continuo/internal/core/app"
 )
 
 // Sources are where a configuration comes from; the later wins: File, Env, Flags.
@@ -46,8 +48,12 @@ func Load(src Sources) (*Config, Problems) {
 	l.flags(root, src.Flags)
 	l.resolveMode()
 	l.tenants(root)
-	l.apps()
-	l.contradictions()
+	if l.values < maxValues {
+		l.apps()
+		l.contradictions()
+	} else {
+		l.cfg.registry = &app.Registry{}
+	}
 	for key, p := range l.places {
 		l.cfg.origins[key] = p.source
 		if p.line > 0 {
