@@ -82,7 +82,8 @@ const lingerLimit = 256 << 10
 
 // Linger ends a connection whose close frame has been written: it closes the write side, discards input until the peer
 // closes too or d has passed, then closes. Closing at once, with input unread, would make the kernel reset the
-// connection and could cost the peer the close frame. Nobody may read meanwhile.
+// connection and could cost the peer the close frame. A Read under way in another goroutine is first served: it gets what
+// comes next, or after d a timeout; what follows may be discarded under it, so its outcome means nothing any more.
 func (c *Conn) Linger(d time.Duration) error {
 	if half, ok := c.nc.(interface{ CloseWrite() error }); ok && !c.closed.Load() {
 		if half.CloseWrite() == nil && c.nc.SetReadDeadline(time.Now().Add(d)) == nil {

@@ -127,6 +127,39 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// The server says goodbye while its reader waits: the reader hears the peer's answer, Linger its end.
+func TestLingerWhileReading(t *testing.T) {
+	c, far := pair(t, ws.Options{})
+	read := make(chan error)
+	go func() {
+		_, _, err := c.Read()
+		read <- err
+	}()
+	lingered := make(chan error)
+	go func() { lingered <- c.Linger(clientTimeout) }()
+	if n, err := far.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("the write side is not closed: %d, %v", n, err)
+	}
+	far.Close()
+	<-read
+	if err := <-lingered; err != nil {
+		t.Error(err)
+	}
+	if _, err := c.TryWrite([]byte("x")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Linger: %v", err)
+	}
+}
+
+func TestLingerIsBounded(t *testing.T) {
+	c, _ := pair(t, ws.Options{})
+	if err := c.Linger(10 * time.Millisecond); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := c.Read(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Linger: %v", err)
+	}
+}
+
 func TestPeerLeaves(t *testing.T) {
 	c, far := pair(t, ws.Options{})
 	if _, err := far.Write(text("hello").encode()[:4]); err != nil {
