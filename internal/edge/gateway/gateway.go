@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
+	"github.com/continuo-rt/continuo/internal/core/auth"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/edge/ws"
 	"github.com/continuo-rt/continuo/internal/run/conn"
@@ -43,6 +44,7 @@ type Gateway struct {
 	opts     Options
 	draining atomic.Bool
 	open     sync.WaitGroup
+	rings    sync.Map // *app.App → auth.Lookup
 }
 
 // New makes a gateway.
@@ -77,11 +79,34 @@ func (g *Gateway) serve(w *ws.Conn, id string, f face) {
 	c := conn.New(&conn.Options{ID: id, Remote: w.RemoteAddr().String(), Machine: f.machine, Transport: t, Backend: b,
 		Wheel: g.opts.Wheel, OutboxBytes: g.opts.OutboxBytes, IdleEvery: f.idle, Now: g.opts.Now})
 	w.Bind(c)
+	if err := g.opts.Node.Sessions().Add(f.app.ID, c, f.limit); err != nil {
+		go f.refused()
+		return
+	}
+	if g.opts.Opened != nil {
+		g.opts.Opened(f.name)
+	}
 	g.open.Add(1)
 	go func() {
 		defer g.open.Done()
 		c.Serve()
 	}()
+}
+
+// keys are the keys of an app that auth strings are checked with, prepared once.
+func (g *Gateway) keys(a *app.App) auth.Lookup {
+	if ring, ok := g.rings.Load(a); ok {
+		return ring.(auth.Lookup)
+	}
+	byID := make(map[string]*auth.Key, len(a.Keys))
+	for _, k := range a.Keys {
+		if made, err := auth.NewKey(a.ID, k.Key, k.Secret, k.Enabled); err == nil {
+			byID[k.Key] = made
+		}
+	}
+	ring := auth.Lookup(func(id string) *auth.Key { return byID[id] })
+	g.rings.Store(a, ring)
+	return ring
 }
 
 // Draining refuses new sessions from now on.

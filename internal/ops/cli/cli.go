@@ -29,8 +29,16 @@ type Env struct {
 
 // grammar lists the commands. The order here is the order of the help text.
 type grammar struct {
-	Bench   benchCommand   `cmd:"" help:"Put load on a running server and measure it."`
-	Version versionCommand `cmd:"" help:"Print the version of this binary."`
+	Serve     serveCommand     `cmd:"" help:"Run the server."`
+	Publish   publishCommand   `cmd:"" help:"Publish a message, or each line of standard input."`
+	Subscribe subscribeCommand `cmd:"" help:"Print what is published into channels; resume after every disconnect."`
+	Bench     benchCommand     `cmd:"" help:"Put load on a running server and measure it."`
+	Config    configCommand    `cmd:"" help:"Check, show, write or document a configuration."`
+	Version   versionCommand   `cmd:"" help:"Print the version of this binary."`
+}
+
+func newGrammar() *grammar {
+	return &grammar{Serve: serveCommand{settings: newSettings()}, Config: configCommand{Show: configShowCommand{settings: newSettings()}}}
 }
 
 // exit carries the code of a parse that wants to end the process (such as --help) up to Main.
@@ -70,7 +78,7 @@ func Main(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 }
 
 func newParser(env *Env) (*kong.Kong, error) {
-	return kong.New(&grammar{},
+	return kong.New(newGrammar(),
 		kong.Name("continuo"),
 		kong.Description("Realtime channels over a durable log: publish, subscribe, and resume without loss."),
 		kong.Writers(env.Stdout, env.Stderr),

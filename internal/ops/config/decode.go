@@ -26,7 +26,8 @@ type decoder struct {
 	file     string
 	dev      bool // fill list elements with the defaults of development mode
 	places   map[string]place
-	values   int // read so far
+	values   int // read so far …
+	most     int // … and how many may be
 	problems Problems
 	reported map[string]bool // keys with a problem
 	defaults map[reflect.Type]reflect.Value
@@ -72,9 +73,9 @@ func (d *decoder) value(n *yaml.Node, v reflect.Value, f field, key string, dept
 		d.wrong(key, "the nesting is deeper than %d", maxDepth)
 		return
 	}
-	if d.values++; d.values >= maxValues {
-		if d.values == maxValues {
-			d.wrong(key, "there are more than %d values", maxValues)
+	if d.values++; d.values >= d.most {
+		if d.values == d.most {
+			d.wrong(key, "there are more than %d values", d.most)
 		}
 		return
 	}

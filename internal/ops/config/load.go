@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,8 @@ type Sources struct {
 	Data  []byte            // its contents, if they were read already; File then only names them
 	Env   []string          // as os.Environ gives it
 	Flags map[string]string // by name without dashes
+
+	values int // bound on values in the file; 0 = maxValues
 }
 
 // FileVariable names the configuration file where no flag does.
@@ -39,7 +42,7 @@ func Load(src Sources) (*Config, Problems) {
 	if src.File == "" && src.Data == nil {
 		src.File = l.env[FileVariable]
 	}
-	l.decoder = newDecoder(src.File)
+	l.decoder = newDecoder(src.File, cmp.Or(src.values, maxValues))
 	root := reflect.ValueOf(l.cfg).Elem()
 	fillDefaults(root, false)
 	doc := l.parse(src)
@@ -48,7 +51,7 @@ func Load(src Sources) (*Config, Problems) {
 	l.flags(root, src.Flags)
 	l.resolveMode()
 	l.tenants(root)
-	if l.values < maxValues {
+	if l.values < l.most {
 		l.apps()
 		l.contradictions()
 	} else {

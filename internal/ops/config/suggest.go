@@ -4,6 +4,9 @@ import "strings"
 
 // nearest is the word that was probably meant, or "" when none is near enough.
 func nearest(word string, words []string) string {
+	if len(word) > 64 {
+		return "" // nobody meant that, and comparing it is slow
+	}
 	best, least := "", len(word)/3+2
 	folded := fold(word)
 	for _, w := range words {

@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/continuo-rt/continuo/internal/ops/client"
+)
+
+// subscribeCommand prints what is published, and resumes after every disconnect.
+type subscribeCommand struct {
+	remote   `embed:""`
+	Channels []string `arg:"" help:"Channels to follow."`
+	Rewind   int      `name:"rewind" placeholder:"N" help:"Print the newest N messages of each channel first."`
+	Count    int      `name:"count" short:"n" placeholder:"N" help:"Stop after N messages."`
+	JSON     bool     `name:"json" help:"Print each message, and each change of the connection, as one JSON object per line."`
+}
+
+// Run follows until the process is asked to stop.
+func (c *subscribeCommand) Run(env *Env) error {
+	out := json.NewEncoder(env.Stdout)
+	out.SetEscapeHTML(false)
+	seen := 0
+	s := &client.Subscriber{URL: c.URL, Key: c.Key, Channels: c.Channels, Rewind: c.Rewind}
+	s.Event = func(e client.Event) error {
+		seen++
+		var err error
+		if c.JSON {
+			err = out.Encode(e)
+		} else {
+			_, err = fmt.Fprintf(env.Stdout, "%s %s %s %s\n", position(e), e.Channel, e.Event, e.Data)
+		}
+		if err == nil && c.Count > 0 && seen >= c.Count {
+			err = errEnough
+		}
+		return err
+	}
+	s.State = func(st client.State) {
+		if c.JSON {
+			_ = json.NewEncoder(env.Stderr).Encode(st)
+			return
+		}
+		fmt.Fprintln(env.Stderr, describe(st))
+	}
+	if err := s.Run(env.Context); err != nil && !errors.Is(err, errEnough) {
+		return hint(err, c.URL)
+	}
+	return nil
+}
+
+var errEnough = errors.New("enough")
+
+func position(e client.Event) string {
+	if e.Serial == 0 {
+		return "-"
+	}
+	return fmt.Sprint(e.Serial)
+}
+
+// describe says in a line what happened to the connection.
+func describe(st client.State) string {
+	switch st.State {
+	case "connected":
+		if st.Reason != "" {
+			return "# connected, resuming " + st.Reason
+		}
+		return "# connected"
+	case "resumed":
+		return fmt.Sprintf("# resumed: %d missed messages replayed", st.Missed)
+	case "disconnected":
+		return fmt.Sprintf("# disconnected (%s), again in %s", st.Reason, st.Retry.Round(10*time.Millisecond))
+	case "lost":
+		return fmt.Sprintf("# %s: cannot be resumed (%s); going on live, take a snapshot", st.Channel, st.Reason)
+	}
+	return "# " + strings.TrimSpace(st.State+" "+st.Channel)
+}
+
+// hint says what to do about an error of the network or of credentials.
+func hint(err error, target string) error {
+	var refused *client.Error
+	var dial *net.OpError
+	var bad *url.Error
+	switch {
+	case errors.As(err, &refused) && refused.Status == 401:
+		return fmt.Errorf("%w; give --app, --key and --secret (or CONTINUO_APP_ID, CONTINUO_APP_KEY, CONTINUO_APP_SECRET)", err)
+	case errors.As(err, &dial), errors.As(err, &bad):
+		return fmt.Errorf("%w; is a server running at %s? Start one with: continuo serve", err, target)
+	}
+	return err
+}
