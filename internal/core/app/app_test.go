@@ -236,6 +236,26 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
+func FuzzOrigin(f *testing.F) {
+	f.Add("https://*.a.com:*", "https://b.a.com:1")
+	f.Add("http://[::1]", "http://[::1]:80")
+	f.Fuzz(func(t *testing.T, pattern, header string) {
+		o, err := parseOrigin(pattern)
+		if err != nil {
+			return
+		}
+		a := good()
+		a.Origins = []string{pattern}
+		made, err := New(a)
+		if err != nil {
+			t.Fatalf("%q was parsed and is refused: %v", pattern, err)
+		}
+		if !made.AllowsOrigin(header) && o.any {
+			t.Errorf("the pattern for everyone refuses %q", header)
+		}
+	})
+}
+
 func TestKeys(t *testing.T) {
 	a := good()
 	a.Keys = append(a.Keys, Key{Key: "old", Secret: "o"})

@@ -33,8 +33,8 @@ type decoder struct {
 	defaults map[reflect.Type]reflect.Value
 }
 
-func newDecoder(file string) *decoder {
-	return &decoder{file: file, places: map[string]place{}, reported: map[string]bool{}, defaults: map[reflect.Type]reflect.Value{}}
+func newDecoder(file string, most int) *decoder {
+	return &decoder{file: file, most: most, places: map[string]place{}, reported: map[string]bool{}, defaults: map[reflect.Type]reflect.Value{}}
 }
 
 // at is the place of a key, or of the nearest section around it that stands somewhere.
