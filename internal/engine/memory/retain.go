@@ -66,8 +66,28 @@ func (s *Store) Run(ctx context.Context, tick <-chan time.Time) error {
 	}
 }
 
-// Maintain trims by age what is due now and drops receipts that have expired.
+// Maintain trims by age what is due now and drops receipts that have expired. It returns when the committer has done
+// all that was under way, trims by size among it.
 func (s *Store) Maintain(ctx context.Context) error {
+	if err := s.maintainDue(ctx); err != nil {
+		return err
+	}
+	s.turn()
+	stop := context.AfterFunc(ctx, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.idle.Broadcast()
+	})
+	defer stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.busy && ctx.Err() == nil {
+		s.idle.Wait()
+	}
+	return s.ready(ctx)
+}
+
+func (s *Store) maintainDue(ctx context.Context) error {
 	now := s.o.Now()
 	for {
 		s.mu.Lock()

@@ -102,6 +102,9 @@ func (d *dice) step() {
 		d.stepCut()
 	case n < 88:
 		by := time.Duration(d.r.IntN(100_000)-20_000) * time.Millisecond
+		if d.expired() {
+			by = max(by, -by) // whether a receipt that expired comes back with the clock is not said
+		}
 		d.log("clock %v", by)
 		d.clock.advance(by)
 	case n < 91:
@@ -122,6 +125,18 @@ func (d *dice) step() {
 		}
 	}
 	d.settle()
+}
+
+// expired reports whether any receipt has expired.
+func (d *dice) expired() bool {
+	for _, m := range d.models {
+		for _, r := range m.receipts {
+			if r.expires <= d.clock.now() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // settle lets retention do what is due, and learns from the bounds how far it went, within what it may.
@@ -267,6 +282,9 @@ func (d *dice) stepCut() {
 	d.log("%v cut %d through %d -> %+v", ref.Channel, kind, through, r)
 	before := m.bounds(false)
 	if kind == stream.Reset {
+		if m.head == 0 {
+			m.class = d.rules.get(ref).Durability
+		}
 		m.reset(d.clock.now())
 		d.renew(ref)
 	} else {
