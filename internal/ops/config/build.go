@@ -85,7 +85,7 @@ func (l *loader) single() {
 	}
 	at := fmt.Sprintf("apps[%d]", len(l.cfg.Apps))
 	l.places[at+".id"], l.places[at+".keys[0].key"], l.places[at+".keys[0].secret"] = l.at("app.id"), l.at("app.key"), l.at("app.secret")
-	l.cfg.Apps = append(l.cfg.Apps, l.cfg.newApp(Credentials{s.ID, s.Key, s.Secret}, ""))
+	l.cfg.Apps = append(l.cfg.Apps, l.cfg.newApp(Credentials(s), ""))
 }
 
 // newApp is an app with the defaults of the mode.

@@ -18,7 +18,7 @@ type Config struct {
 	Listen         string        `key:"listen" default:"127.0.0.1:6001" form:"hostport" doc:"Address of the public listener: every face and the HTTP API. Port 0 takes a free one."`
 	UnixSocket     string        `key:"unix_socket" doc:"Path of a unix socket that serves the same as listen, for a reverse proxy on the same machine."`
 	Data           string        `key:"data" default:"./continuo-data" doc:"Folder of the store, the control socket and generated credentials."`
-	Mode           string        `key:"mode" default:"auto" oneof:"auto|development|production" doc:"development has a guest login, a page at / and generous defaults. auto is development when no app is configured and every listener is on loopback, else production."`
+	Mode           string        `key:"mode" default:"auto" oneof:"auto|development|production" doc:"development has a guest login, a page at / and generous defaults. auto is development when no app is configured and listen is on loopback, else production."`
 	PathPrefix     string        `key:"path_prefix" default:"/" form:"path" doc:"Path below which everything is served, behind a proxy that does not strip it."`
 	TrustedProxies []string      `key:"trusted_proxies" form:"cidr" reload:"live" doc:"Addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."`
 	Drain          time.Duration `key:"drain" default:"10s" max:"1h" reload:"live" doc:"Time over which clients are told to reconnect at shutdown, before what is left is closed."`

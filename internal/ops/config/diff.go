@@ -43,6 +43,7 @@ func Diff(old, new *Config) []Change {
 
 // Reload is what a running server with the configuration old becomes when it is told new: the keys that a reload
 // applies have their new values, the others keep the old ones. A change of mode needs a restart, and with it the apps.
+// Where new.NeedsApp, add the kept app to it first.
 func Reload(old, new *Config) *Config {
 	c := *old
 	keep := reflect.ValueOf(&c).Elem()
