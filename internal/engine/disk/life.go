@@ -1,0 +1,191 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+
+	"github.com/continuo-rt/continuo/internal/core/fault"
+)
+
+// life is one opening of pebble, from open to failure or close.
+type life struct {
+	store  *Store
+	opt    *Options
+	db     *pebble.DB
+	blocks *pebble.Cache
+	fence  *fence
+	shards []*shard
+	epoch  string
+	forgot atomic.Pointer[forgot]
+	number numbers
+
+	// readers hold use while they read from db; the closer takes it.
+	use     sync.RWMutex
+	ended   atomic.Bool // failed or closing: nothing new begins
+	over    atomic.Bool // end was called
+	failure atomic.Pointer[error]
+	stuck   atomic.Bool // pebble panicked with locks held: it cannot be closed
+	workers sync.WaitGroup
+	tasks   tasks
+	noSpace atomic.Bool // pebble could not write a table for want of space
+}
+
+// forgot is the store's forget number and when it was raised.
+type forgot struct {
+	number uint64
+	at     int64
+}
+
+func (l *life) pebbleOptions() *pebble.Options {
+	o := &pebble.Options{
+		FS:                          l.fence,
+		Cache:                       l.blocks,
+		Comparer:                    comparer,
+		FormatMajorVersion:          pebble.FormatNewest,
+		MemTableSize:                l.opt.MemTableBytes,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		MaxOpenFiles:                512,
+		Logger:                      logger{l},
+		Lock:                        l.store.lock,
+	}
+	o.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	o.EventListener = &pebble.EventListener{
+		BackgroundError: func(err error) {
+			if noSpace(err) {
+				l.noSpace.Store(true)
+			}
+			l.opt.Events.err("compaction or flush", err)
+		},
+		FlushEnd: func(i pebble.FlushInfo) {
+			if i.Err == nil {
+				l.noSpace.Store(false)
+			}
+		},
+	}
+	return o
+}
+
+// logger receives pebble's complaints. Pebble's fatal errors end the life, not the process: the fence keeps what
+// pebble does after them from the files.
+type logger struct{ l *life }
+
+func (logger) Infof(string, ...any) {}
+
+func (g logger) Errorf(format string, args ...any) {
+	g.l.opt.Events.err("pebble", fmt.Errorf(format, args...))
+}
+
+func (g logger) Fatalf(format string, args ...any) {
+	g.l.fail(fmt.Errorf(format, args...))
+}
+
+// get reads one row. closer is nil when there is none.
+func (l *life) get(key []byte) (v []byte, closer io.Closer, err error) {
+	v, closer, err = l.db.Get(key)
+	switch {
+	case err == nil:
+		return v, closer, nil
+	case errors.Is(err, pebble.ErrNotFound):
+		return nil, nil, nil
+	}
+	return nil, nil, l.readError(err)
+}
+
+func (l *life) readError(err error) error {
+	if err == nil {
+		return nil
+	}
+	l.opt.Events.err("read", err)
+	return fault.New(fault.Unavailable, "the store cannot be read: %w", err)
+}
+
+// corrupt is the error for rows that are not what was written. It is an Unavailable fault for clients: nothing is
+// guessed.
+func (l *life) corrupt(what string, err error) error {
+	err = fmt.Errorf("%s: %w; stop the server and run: continuo store verify", what, err)
+	l.opt.Events.err("corrupt row", err)
+	return fault.New(fault.Unavailable, "the store cannot be read: %w", err)
+}
+
+// acquire lets db be used until release. It fails once the life has ended.
+func (l *life) acquire() error {
+	if l == nil || l.ended.Load() || !l.use.TryRLock() {
+		return errClosed
+	}
+	if l.ended.Load() {
+		l.use.RUnlock()
+		return errClosed
+	}
+	return nil
+}
+
+func (l *life) release() { l.use.RUnlock() }
+
+var errClosed = fault.New(fault.Unavailable, "the store is closed or being reopened; try again").After(time.Second)
+
+// fail ends the life after a failed write or sync: nothing in memory can be trusted any more. What is in flight has an
+// unknown outcome. The store opens the next life in the background.
+func (l *life) fail(err error) {
+	if !l.failure.CompareAndSwap(nil, &err) {
+		return
+	}
+	l.ended.Store(true)
+	l.store.revive.Add(1)
+	go l.store.replace(l)
+}
+
+// end stops the shards, waits until nobody uses db and closes it.
+func (l *life) end(failed bool) (touched []*strm) {
+	if !l.over.CompareAndSwap(false, true) {
+		return nil
+	}
+	l.ended.Store(true)
+	l.tasks.close()
+	for _, sh := range l.shards {
+		touched = append(touched, sh.end(failed)...)
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		l.workers.Wait()
+		l.use.Lock()
+		l.closeDB()
+	}()
+	if !failed {
+		<-closed
+		return touched
+	}
+	// A pebble that hangs after a failure is left behind, fenced off.
+	wait := time.NewTimer(5 * time.Second)
+	defer wait.Stop()
+	select {
+	case <-closed:
+	case <-wait.C:
+	}
+	return touched
+}
+
+func (l *life) closeDB() {
+	defer func() {
+		if p := recover(); p != nil {
+			l.opt.Events.err("close", fmt.Errorf("pebble: %v", p))
+		}
+	}()
+	defer l.blocks.Unref()
+	if l.stuck.Load() {
+		return
+	}
+	if err := l.db.Close(); err != nil && l.failure.Load() == nil {
+		l.opt.Events.err("close", err)
+	}
+}
