@@ -89,7 +89,7 @@ func Prove(c Cursor, b Bounds, w Witness, lim Window, now int64) (Replay, Reason
 	switch {
 	case !b.Logged:
 		return Replay{}, NotLogged
-	case c.Stream != "" && c.Stream != b.Stream, c.Serial < b.Base, c.Timed && c.Time < b.Born:
+	case c.Stream != "" && c.Stream != b.Stream, c.Serial < b.Base, c.Stream == "" && c.Timed && c.Time < b.Born:
 		return Replay{}, StreamReset
 	case c.Serial > b.Head:
 		return Replay{}, PositionAhead
