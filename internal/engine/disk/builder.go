@@ -91,10 +91,12 @@ func (sh *shard) apply(t *ticket) (ok bool) {
 	if l.failure.Load() != nil {
 		return false
 	}
-	t.batch = b.batch
+	t.batch, t.written = b.batch, true
 	t.built = time.Since(start)
 	if !t.sync {
 		t.early()
+		l.opt.Events.commit(CommitInfo{Ops: t.ops, Bytes: t.bytes, Build: t.built})
+		t.batch.Close()
 	}
 	return true
 }

@@ -26,6 +26,7 @@ type faultyFS struct {
 	mu   sync.Mutex
 	at   chan struct{} // closed when a sync is held
 	fail atomic.Pointer[error]
+	dead atomic.Bool // every change fails
 }
 
 func newFaultyFS(mem *vfs.MemFS) (*faultyFS, vfs.FS) {
@@ -34,6 +35,10 @@ func newFaultyFS(mem *vfs.MemFS) (*faultyFS, vfs.FS) {
 }
 
 func (f *faultyFS) inject(op errorfs.Op) error {
+	if f.dead.Load() && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+		f.wait()
+		return errorfs.ErrInjected
+	}
 	if !strings.HasSuffix(op.Path, ".log") {
 		return nil
 	}
@@ -43,6 +48,9 @@ func (f *faultyFS) inject(op errorfs.Op) error {
 	case errorfs.OpFileWrite:
 	default:
 		return nil
+	}
+	if f.dead.Load() {
+		return errorfs.ErrInjected
 	}
 	if e := f.fail.Swap(nil); e != nil {
 		return *e
@@ -116,10 +124,9 @@ func newHarness(t *testing.T, o streamtest.Options) streamtest.Harness {
 		},
 		Crash: func() stream.Store {
 			clone := faulty.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50 * rng.IntN(3), RNG: rng})
+			faulty.dead.Store(true)
 			faulty.release()
-			if err := s.Close(); err != nil {
-				t.Errorf("close: %v", err)
-			}
+			s.Close() // fails: this process is dead
 			faulty, opt.FS = newFaultyFS(clone)
 			s = openT(t, "data", opt)
 			return s

@@ -92,12 +92,7 @@ func (sh *shard) run() {
 		sh.applied(t, ok)
 		if ok && t.sync {
 			sh.mu.Unlock()
-			start := time.Now()
-			err := t.batch.SyncWait()
-			t.waited = time.Since(start)
-			if err != nil {
-				sh.l.fail(err)
-			}
+			err := t.syncWait(sh.l)
 			sh.mu.Lock()
 			sh.syncing--
 			if err == nil && sh.l.failure.Load() == nil {
@@ -109,6 +104,18 @@ func (sh *shard) run() {
 		}
 		sh.acknowledge()
 	}
+}
+
+// syncWait waits until the ticket's batch is stable.
+func (t *ticket) syncWait(l *life) error {
+	start := time.Now()
+	err := t.batch.SyncWait()
+	if err != nil {
+		l.fail(err)
+	}
+	l.opt.Events.commit(CommitInfo{Ops: t.ops, Bytes: t.bytes, Build: t.built, Sync: time.Since(start)})
+	t.batch.Close()
+	return err
 }
 
 // take moves the queue into a ticket, whole works at a time.
@@ -142,7 +149,7 @@ func (sh *shard) applied(t *ticket, ok bool) {
 	case t.sync:
 		sh.syncing++
 		sh.loose = false
-	case t.batch != nil:
+	case t.written:
 		sh.loose = true
 		sh.armTick()
 	}
@@ -183,7 +190,7 @@ func (sh *shard) acknowledge() {
 	sh.acking = true
 	for len(sh.tickets) > 0 && !sh.closed {
 		t := sh.tickets[0]
-		if t.batch != nil && t.seq > sh.synced {
+		if t.written && t.seq > sh.synced {
 			break
 		}
 		sh.tickets[0] = nil

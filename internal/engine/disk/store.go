@@ -42,6 +42,9 @@ func (s *Store) Append(ctx context.Context, ops []stream.Op) ([]stream.Result, e
 	if len(ops) == 0 {
 		return nil, nil
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, fault.New(fault.Unavailable, "the caller gave up: %w", err)
+	}
 	c := &call{ops: ops, results: make([]stream.Result, len(ops)), done: make(chan struct{})}
 	if err := s.submit(c); err != nil {
 		return nil, err

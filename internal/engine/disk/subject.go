@@ -156,19 +156,36 @@ func (r *reader) state(q *stream.Query, p *stream.Page) error {
 		}
 		return nil
 	}
-	from, err := r.newestState(name, at, q.Message)
+	f, err := r.newestState(name, at, q.Message)
 	if err != nil {
 		return err
 	}
-	if from.at > 0 {
-		p.State, p.StateAt = from.state, from.at
-	}
-	return r.index(name, span{from.at + 1, at}, false, func(serial uint64, _ stream.Kind, message uint64) (bool, error) {
+	defer func() {
+		if f.at > 0 {
+			p.State, p.StateAt = f.state, f.at
+		}
+	}()
+	fold := r.l.opt.Folds[q.Ref.Log]
+	return r.index(name, span{f.at + 1, at}, false, func(serial uint64, _ stream.Kind, message uint64) (bool, error) {
 		if q.Message != 0 && message != q.Message {
 			return true, nil
 		}
 		e, err := r.entry(serial)
-		p.Entries = append(p.Entries, e)
-		return err == nil, err
+		if err != nil {
+			return false, err
+		}
+		if p.Entries = append(p.Entries, e); len(p.Entries) <= stateTail || fold == nil {
+			return true, nil
+		}
+		for _, e := range p.Entries { // the row that is due is not kept yet
+			if err := f.next(fold, e); err != nil {
+				return false, err
+			}
+		}
+		p.Entries = nil
+		return true, nil
 	})
 }
+
+// stateTail is how many entries an answer for a state may carry beside it.
+const stateTail = 64

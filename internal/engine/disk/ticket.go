@@ -105,14 +105,14 @@ type ticket struct {
 	claimed atomic.Bool
 
 	// Written by the builder.
-	batch   *pebble.Batch // nil: there was nothing to write
+	batch   *pebble.Batch // owned by the worker that applied it
+	written bool          // the batch was not empty
 	sync    bool
 	results []stream.Result // of all ops, in order
 	errs    []error         // of jobs that could not be built, by position among works
 	touched []*touch
 	bytes   int
 	built   time.Duration
-	waited  time.Duration
 }
 
 // claim decides who answers the ticket: the worker that found it stable, or the end of the life.
@@ -141,10 +141,6 @@ func (t *ticket) deliver(l *life) {
 	}
 	for _, w := range t.works {
 		w.unpin(l)
-	}
-	if t.batch != nil {
-		l.opt.Events.commit(CommitInfo{Ops: t.ops, Bytes: t.bytes, Build: t.built, Sync: t.waited})
-		t.batch.Close()
 	}
 }
 
