@@ -30,7 +30,9 @@ func seen(serial uint64, b stream.Bounds) stream.Witness {
 func TestProve(t *testing.T) {
 	now := int64(21_000)
 	at := func(serial uint64) stream.Cursor { return stream.Cursor{Stream: "now", Serial: serial} }
-	timed := func(ms int64, serial uint64) stream.Cursor { return stream.Cursor{Serial: serial, Time: ms, Timed: true} }
+	timed := func(ms int64, serial uint64) stream.Cursor {
+		return stream.Cursor{Serial: serial, Time: ms, Timed: true}
+	}
 	for _, tt := range []struct {
 		name   string
 		cursor stream.Cursor

@@ -23,6 +23,8 @@ type Hot[A any] struct {
 	items  []*HotEntry[A] // items[head:] are in the window
 	head   int
 	bytes  int
+	// Dropped is called for every entry that leaves the window, after it left; nil: nobody asks.
+	Dropped func(*HotEntry[A])
 }
 
 // NewHot makes an empty window.
@@ -51,19 +53,39 @@ func (w *Hot[A]) Evict(now int64) {
 			l.Age > 0 && now-old.in > l.Age.Milliseconds()) {
 			break
 		}
-		w.bytes -= old.Size()
-		w.items[w.head] = nil
-		w.head++
+		w.Drop()
 	}
+}
+
+// Drop removes the oldest entry, if there is one.
+func (w *Hot[A]) Drop() {
+	if w.Len() == 0 {
+		return
+	}
+	old := w.items[w.head]
+	w.bytes -= old.Size()
+	w.items[w.head] = nil
+	w.head++
 	if w.head > len(w.items)/2 && w.head > 16 {
 		n := copy(w.items, w.items[w.head:])
 		clear(w.items[n:])
 		w.items, w.head = w.items[:n], 0
 	}
+	if w.Dropped != nil {
+		w.Dropped(old)
+	}
 }
 
 // Clear empties the window.
-func (w *Hot[A]) Clear() { w.items, w.head, w.bytes = nil, 0, 0 }
+func (w *Hot[A]) Clear() {
+	gone := w.items[w.head:]
+	w.items, w.head, w.bytes = nil, 0, 0
+	if w.Dropped != nil {
+		for _, e := range gone {
+			w.Dropped(e)
+		}
+	}
+}
 
 // Len is the number of entries, Bytes the sum of their sizes.
 func (w *Hot[A]) Len() int { return len(w.items) - w.head }
