@@ -62,7 +62,7 @@ func TestGoldenRows(t *testing.T) {
 		t.Errorf("meta is now written as\n     %s\nwant %s", got, want)
 	}
 	h := fullHeader()
-	if got, want := hex.EncodeToString(stream.AppendHeader(nil, &h)), "010303616c690402060308040a050c010e01100612071408160918036d6178"; got != want {
+	if got, want := hex.EncodeToString(stream.AppendHeader(nil, &h)), "010303616c690402060308040a050c010e01100612071408160919036d6178"; got != want {
 		t.Errorf("header is now written as\n     %s\nwant %s", got, want)
 	}
 	k := fullKept()
