@@ -64,7 +64,7 @@ type Options struct {
 	Backend     Backend
 	Wheel       *Wheel
 	OutboxBytes int
-	// IdleEvery is how long the client may be silent before the machine gets Idle, and again each time.
+	// IdleEvery is how long the client may be silent before the machine gets Idle, and again each time; 0: for ever.
 	IdleEvery time.Duration
 	Now       func() int64
 }
@@ -134,12 +134,12 @@ func (c *Conn) read() (clean bool) {
 
 // finish tells the machine that the connection has ended and lets go of everything.
 func (c *Conn) finish(clean bool) {
-	c.handle(session.Closed{Clean: clean})
 	c.step.Lock()
+	c.run(session.Closed{Clean: clean})
 	c.ended = true
 	c.in.Lock()
 	followers := c.followers
-	c.followers = nil
+	c.followers, c.inbox = nil, nil
 	c.in.Unlock()
 	c.step.Unlock()
 	for _, f := range followers {
@@ -148,14 +148,14 @@ func (c *Conn) finish(clean bool) {
 	c.opts.Backend.Gone(c)
 }
 
-// handle steps the machine with an input and with whatever waits in the inbox.
-func (c *Conn) handle(in session.Input) {
+// handle steps the machine with an input (or what becomes one) and with whatever waits in the inbox.
+func (c *Conn) handle(in any) {
 	c.step.Lock()
 	defer c.step.Unlock()
 	if in != nil {
 		c.run(in)
 	}
-	for {
+	for !c.ended {
 		c.in.Lock()
 		waiting := c.inbox
 		c.inbox = nil
@@ -196,26 +196,13 @@ func (c *Conn) Terminate(cause session.Cause) { c.Post(session.Terminate{Cause: 
 
 // ReplayEnded implements hub.Owner. It runs on the goroutine that pumps, so that what the machine sends now is joined
 // with the replay.
-func (c *Conn) ReplayEnded(f *hub.Follower, e session.ReplayEnded) {
-	if c.follows(f) {
-		c.handle(e)
-	}
-}
+func (c *Conn) ReplayEnded(f *hub.Follower) { c.handle(news{f}) }
 
 // Lost implements hub.Owner.
-func (c *Conn) Lost(f *hub.Follower, l session.Lost) { c.post(lost{f, l}) }
+func (c *Conn) Lost(f *hub.Follower) { c.post(news{f}) }
 
-// lost is read by the conn itself before it becomes an input: the follower may have been replaced meanwhile.
-type lost struct {
-	f *hub.Follower
-	l session.Lost
-}
-
-func (c *Conn) follows(f *hub.Follower) bool {
-	c.step.Lock()
-	defer c.step.Unlock()
-	return c.find(f.Tag()) == f
-}
+// news is read by the conn itself before it becomes an input: the follower may have been replaced, or moved, meanwhile.
+type news struct{ f *hub.Follower }
 
 // find returns the follower with a tag, nil if there is none; step is held.
 func (c *Conn) find(tag session.Tag) *hub.Follower {
@@ -227,12 +214,16 @@ func (c *Conn) find(tag session.Tag) *hub.Follower {
 	return nil
 }
 
+// following is a copy of the list of followers.
+func (c *Conn) following() []*hub.Follower {
+	c.in.Lock()
+	defer c.in.Unlock()
+	return append(make([]*hub.Follower, 0, 8), c.followers...)
+}
+
 // Pump implements outbox.Owner.
 func (c *Conn) Pump() (more bool) {
-	c.in.Lock()
-	followers := append(make([]*hub.Follower, 0, 8), c.followers...)
-	c.in.Unlock()
-	for _, f := range followers {
+	for _, f := range c.following() {
 		if f.Pump(context.Background()) {
 			more = true
 		}

@@ -32,13 +32,9 @@ func (c *Conn) input(posted any) session.Input {
 	switch p := posted.(type) {
 	case session.Input:
 		return p
-	case lost:
-		if c.find(p.l.Tag) == p.f {
-			return p.l
-		}
-	case nudge:
-		for _, f := range c.followers {
-			f.Nudge()
+	case news:
+		if c.find(p.f.Tag()) == p.f {
+			return p.f.News()
 		}
 	}
 	return nil

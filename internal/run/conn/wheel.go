@@ -79,11 +79,18 @@ func (w *Wheel) due(now int64) []*Conn {
 	return due
 }
 
-// link puts c where it is due next: at its timer or after its idle interval, whichever comes first.
+// nudgeEvery is how often the followers of a connection are asked whether their client is to be told its position.
+const nudgeEvery = 30_000
+
+// link puts c where it is due next: at its timer, after its idle interval or for a nudge, whichever comes first.
 func (w *Wheel) link(c *Conn, now int64) {
-	next := c.lastRead.Load() + c.opts.IdleEvery.Milliseconds()
-	if next <= now {
-		next = now + c.opts.IdleEvery.Milliseconds()
+	next := now + nudgeEvery
+	if idle := c.opts.IdleEvery.Milliseconds(); idle > 0 {
+		silent := c.lastRead.Load() + idle
+		if silent <= now {
+			silent = now + idle
+		}
+		next = min(next, silent)
 	}
 	if c.timer.wake > 0 {
 		next = min(next, c.timer.wake)
@@ -160,11 +167,11 @@ func (c *Conn) visit(now int64) {
 	if woken {
 		c.Post(session.Woken{})
 	}
-	if silent := now - c.lastRead.Load(); silent >= c.opts.IdleEvery.Milliseconds() {
+	idle := c.opts.IdleEvery.Milliseconds()
+	if silent := now - c.lastRead.Load(); idle > 0 && silent >= idle {
 		c.Post(session.Idle{For: silent})
 	}
-	c.post(nudge{})
+	for _, f := range c.following() {
+		f.Nudge()
+	}
 }
-
-// nudge is for the conn itself: filtered followers are told their positions.
-type nudge struct{}

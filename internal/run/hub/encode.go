@@ -10,10 +10,11 @@ import (
 )
 
 // frames is what was made of an entry: one frame per encoder, and the message after the entry if an encoder needed it.
-// It belongs to the topic's enc lock.
+// It belongs to the topic's enc lock, but for size.
 type frames struct {
 	made  []made
 	state *message.State
+	size  int // of the frames, as the topic has counted them in its cost; under the topic's mu
 }
 
 type made struct {
@@ -21,11 +22,13 @@ type made struct {
 	frame []byte // nil: not meant for this encoder
 }
 
-// frame gives the frame of an item for an encoder, made at most once; nil when the item is not meant for it. t.enc is
-// held, and the states of the item were advanced if the encoder needs them.
+// frame gives the frame of an item for an encoder, made at most once; nil when the item is not meant for it. The item
+// has the state that the encoder needs (see prepare). fresh says that a frame was made.
 func (t *topic) frame(enc session.Encoder, id stream.ID, item *hot) (frame []byte, fresh bool) {
+	t.enc.Lock()
 	for _, m := range item.With.made {
 		if m.enc == enc {
+			t.enc.Unlock()
 			return m.frame, false
 		}
 	}
@@ -34,6 +37,10 @@ func (t *topic) frame(enc session.Encoder, id stream.ID, item *hot) (frame []byt
 		frame = t.hub.opts.Frame(enc.Binary(), payload)
 	}
 	item.With.made = append(item.With.made, made{enc, frame})
+	t.enc.Unlock()
+	if ok {
+		t.charge(item, len(frame))
+	}
 	return frame, ok
 }
 
@@ -46,18 +53,22 @@ func (t *topic) plain(enc session.Encoder, id stream.ID, e *stream.Entry) []byte
 	return t.hub.opts.Frame(enc.Binary(), payload)
 }
 
-// maxStates bounds the messages whose newest state a topic keeps at hand.
-const maxStates = 64
-
-// states are messages as of one serial, so that the state after the next mutation costs one Apply instead of a read.
-type states struct {
-	upto     uint64
-	id       stream.ID
-	messages map[uint64]*message.State
+// prepare sees to it that each of the contiguous items has the state that the encoder needs. Followers that are behind
+// pass nil for known and read what is missing; the turn keeps what it knows.
+func (t *topic) prepare(enc session.Encoder, id stream.ID, items []*hot, known *states) error {
+	if !t.lacksState(enc, items) {
+		return nil
+	}
+	if known == nil {
+		known = &states{}
+	}
+	return known.advance(t, id, items)
 }
 
-// needsState reports whether the encoder needs the message's state for any of the items.
-func needsState(enc session.Encoder, items []*hot) bool {
+// lacksState reports whether the encoder needs the message's state for an item that has none.
+func (t *topic) lacksState(enc session.Encoder, items []*hot) bool {
+	t.enc.Lock()
+	defer t.enc.Unlock()
 	for _, item := range items {
 		if !item.Kind.Row() && item.With.state == nil && enc.State(item.Kind) {
 			return true
@@ -66,19 +77,27 @@ func needsState(enc session.Encoder, items []*hot) bool {
 	return false
 }
 
-// advance moves the states over contiguous items and notes at each mutation or annotation the message after it. t.enc
-// is held.
+// The messages whose newest state a topic keeps at hand are bounded by number and by the bytes of their data.
+const (
+	maxStates     = 64
+	maxStateBytes = 4 << 20
+)
+
+// states are messages as of one serial, so that the state after the next mutation costs one Apply instead of a read.
+// They belong to one goroutine.
+type states struct {
+	upto     uint64
+	id       stream.ID
+	messages map[uint64]*message.State
+	bytes    int // of their data
+}
+
+// advance moves the states over contiguous items and notes at each mutation or annotation the message after it.
 func (s *states) advance(t *topic, id stream.ID, items []*hot) error {
-	if len(items) == 0 || s.upto >= items[len(items)-1].Serial && s.id == id {
-		return nil
-	}
-	if s.id != id || s.upto+1 != items[0].Serial || len(s.messages) > maxStates || s.messages == nil {
-		s.messages = map[uint64]*message.State{}
-	}
-	s.id = id
+	s.align(id, items)
 	for _, item := range items {
 		if err := s.step(t, item); err != nil {
-			s.messages = nil
+			*s = states{}
 			return err
 		}
 		s.upto = item.Serial
@@ -86,13 +105,60 @@ func (s *states) advance(t *topic, id stream.ID, items []*hot) error {
 	return nil
 }
 
+// pass moves the states that there are over items that no encoder needed them for.
+func (s *states) pass(id stream.ID, items []*hot) {
+	if len(s.messages) == 0 || len(items) == 0 || s.id == id && s.upto >= items[len(items)-1].Serial {
+		return
+	}
+	s.align(id, items)
+	for _, item := range items {
+		if len(s.messages) == 0 {
+			return
+		}
+		s.apply(item.Entry)
+		s.upto = item.Serial
+	}
+}
+
+// align forgets the states unless the items continue them.
+func (s *states) align(id stream.ID, items []*hot) {
+	if s.id != id || s.upto+1 != items[0].Serial || s.messages == nil {
+		*s = states{id: id, messages: map[uint64]*message.State{}}
+	}
+}
+
+// apply moves the message that e is about, if it is known.
+func (s *states) apply(e *stream.Entry) *message.State {
+	m := s.messages[e.Message]
+	if m == nil {
+		return nil
+	}
+	before := len(m.Data.Bytes)
+	if m.Apply(e) != nil {
+		s.bytes -= before
+		delete(s.messages, e.Message)
+		return nil
+	}
+	s.bytes += len(m.Data.Bytes) - before
+	return m
+}
+
+// keep remembers a message in place of others.
+func (s *states) keep(serial uint64, m *message.State) {
+	for other, o := range s.messages {
+		if len(s.messages) < maxStates && s.bytes+len(m.Data.Bytes) <= maxStateBytes {
+			break
+		}
+		s.bytes -= len(o.Data.Bytes)
+		delete(s.messages, other)
+	}
+	s.messages[serial] = m
+	s.bytes += len(m.Data.Bytes)
+}
+
 func (s *states) step(t *topic, item *hot) error {
 	e := item.Entry
-	m := s.messages[e.Message]
-	if m != nil && m.Apply(e) != nil {
-		delete(s.messages, e.Message)
-		m = nil
-	}
+	m := s.apply(e)
 	if e.Kind.Row() {
 		return nil
 	}
@@ -102,8 +168,10 @@ func (s *states) step(t *topic, item *hot) error {
 			return err
 		}
 		m = &read
-		s.messages[e.Message] = m
+		s.keep(e.Message, m)
 	}
+	t.enc.Lock()
+	defer t.enc.Unlock()
 	if item.With.state == nil {
 		c := *m
 		item.With.state = &c

@@ -29,17 +29,20 @@ type Follower struct {
 	out       *outbox.Outbox
 	state     state
 	replaying bool // up to attach; held there afterwards
+	parked    bool // behind, and at the end of a log that the topic has still to hear of
 	sent      bool // an entry was queued since the follower was released
-	stream    stream.ID
-	born      int64 // of the bounds it was placed in, as base
-	base      uint64
-	cursor    uint64
-	attach    uint64
-	skipped   uint32 // entries that were not meant for it since the last frame
-	replayed  uint64
-	rowsSent  uint64
-	last      string // frame id of the newest entry that was replayed
-	rewind    *rewind
+	// news is what the machine has still to be told: the follower stays held until then.
+	news     session.Input
+	stream   stream.ID // empty: its start is being decided
+	born     int64     // of the bounds it was placed in, as base
+	base     uint64
+	cursor   uint64
+	attach   uint64
+	skipped  uint32 // entries that were not meant for it since the last frame
+	replayed uint64
+	rowsSent uint64
+	last     string // frame id of the newest entry that was replayed
+	rewind   *rewind
 }
 
 // Follow makes a follower of a stream for a session and decides its start. The follower is held: nothing is sent before
@@ -55,8 +58,6 @@ func (h *Hub) Follow(ctx context.Context, o Session, req session.Follow) (*Follo
 	}
 	res := f.decide(ctx, req.Start)
 	if res.Err != nil {
-		f.topic.leave(f)
-		f.state = gone
 		return nil, res
 	}
 	return f, res
@@ -69,14 +70,27 @@ type Session struct {
 	Conn  string
 }
 
-// decide proves the start and places the held follower there.
+// decide proves the start and places the held follower there. If that is impossible the follower is gone.
 func (f *Follower) decide(ctx context.Context, s session.Start) session.Followed {
-	h := f.topic.hub
-	res := session.Followed{Tag: f.tag}
+	for {
+		res, rows := f.judge(ctx, s)
+		if res.Err != nil {
+			f.Unfollow()
+			return res
+		}
+		if f.settle(res, rows) {
+			return res
+		}
+	}
+}
+
+// judge decides where a follower may start, from one read of the stream.
+func (f *Follower) judge(ctx context.Context, s session.Start) (res session.Followed, rows *rewind) {
+	res.Tag = f.tag
 	b, w, err := f.topic.start(ctx, s)
 	if err != nil {
 		res.Err = err
-		return res
+		return res, nil
 	}
 	b.Logged = !s.Unlogged
 	res.Bounds = b
@@ -85,28 +99,38 @@ func (f *Follower) decide(ctx context.Context, s session.Start) session.Followed
 		cursor, w, lim = stream.Cursor{Stream: b.Stream, Serial: b.Head}, stream.Witness{At: b.HeadID()}, stream.Window{}
 	}
 	if s.Resume || b.Logged {
-		res.Replay, res.Reason = stream.Prove(cursor, b, w, lim, h.opts.Now())
+		res.Replay, res.Reason = stream.Prove(cursor, b, w, lim, f.topic.hub.opts.Now())
 	}
 	if s.RewindCount > 0 || s.RewindMS > 0 {
-		if res.Rewound, err = f.prepare(ctx, s, b, res); err != nil {
-			res.Err = err
-			return res
-		}
+		res.Rewound, rows, res.Err = f.prepare(ctx, s, b, res)
 	}
+	return res, rows
+}
+
+// settle places a follower whose start was judged. It returns false when the incarnation ended meanwhile: the turn that
+// tells followers of that passed over this one.
+func (f *Follower) settle(res session.Followed, rows *rewind) bool {
 	f.out.Lock()
 	defer f.out.Unlock()
-	f.place(res.Replay, res.Reason, b)
-	if res.Reason != stream.Proven {
-		h.refused(res.Reason)
+	if f.state == gone {
+		return true
 	}
-	return res
+	f.place(res.Replay, res.Reason, res.Bounds, rows)
+	if b := f.topic.newest(); f.stream != b.Stream && f.older(b) {
+		f.stream = ""
+		return false
+	}
+	if res.Reason != stream.Proven {
+		f.topic.hub.refused(res.Reason)
+	}
+	return true
 }
 
 // place sets a held follower to where a decision puts it; the session's lock is held.
-func (f *Follower) place(r stream.Replay, reason stream.Reason, b stream.Bounds) {
+func (f *Follower) place(r stream.Replay, reason stream.Reason, b stream.Bounds, rows *rewind) {
 	f.stream, f.cursor, f.attach = b.Stream, b.Head, b.Head
-	f.born, f.base = b.Born, b.Base
-	f.sent, f.skipped, f.replayed, f.rowsSent, f.last = false, 0, 0, 0, ""
+	f.born, f.base, f.rewind = b.Born, b.Base, rows
+	f.sent, f.parked, f.skipped, f.replayed, f.rowsSent, f.last = false, false, 0, 0, 0, ""
 	if reason == stream.Proven && r.Stream() != "" {
 		f.stream, f.cursor, f.attach = r.Stream(), r.From(), r.To()
 	}
@@ -122,15 +146,26 @@ func (f *Follower) Refollow(ctx context.Context, s session.Start) session.Follow
 		return session.Followed{Tag: f.tag, Dirty: true}
 	}
 	f.toHeld()
+	f.stream, f.news = "", nil // the new decision says all that there is to say
 	f.out.Unlock()
 	return f.decide(ctx, s)
 }
 
-// Release lets a held follower go on.
+// News is what the session's machine has to be told about the follower, nil if there is nothing (any more). A loss takes
+// the place of a replay's end that was not told yet.
+func (f *Follower) News() session.Input {
+	f.out.Lock()
+	defer f.out.Unlock()
+	news := f.news
+	f.news = nil
+	return news
+}
+
+// Release lets a held follower go on, unless there is news that the machine has to hear first.
 func (f *Follower) Release() {
 	f.out.Lock()
 	defer f.out.Unlock()
-	if f.state != held {
+	if f.state != held || f.news != nil || f.stream == "" {
 		return
 	}
 	f.state = behind
@@ -169,6 +204,7 @@ func (f *Follower) toHeld() {
 		f.topic.hub.countBehind(-1)
 	}
 	f.state = held
+	f.parked = false
 }
 
 // tryLive flips a follower that is at the head, or past what the topic was told of so far; the session's lock is held.
@@ -176,14 +212,25 @@ func (f *Follower) toHeld() {
 // visit it.
 func (f *Follower) tryLive() bool {
 	t := f.topic
-	t.mu.Lock()
-	flip := t.known && t.bounds.Stream == f.stream && t.bounds.Head <= f.cursor
-	t.mu.Unlock()
+	b := t.newest()
+	flip := b.Stream == f.stream && b.Head <= f.cursor
 	if flip {
 		f.state = live
 		t.hub.countBehind(-1)
 	}
 	return flip
+}
+
+// park lets a follower that has read everything there is wait for the turn in which the topic hears of it. It returns
+// true when the topic knows of more by now.
+func (f *Follower) park() (more bool) {
+	f.out.Lock()
+	defer f.out.Unlock()
+	if f.state != behind || f.tryLive() {
+		return false
+	}
+	f.parked = f.topic.newest().Stream != f.stream
+	return !f.parked
 }
 
 // older reports whether the follower's incarnation began before that of b: a forgetting raises Born, a reset Base. A
@@ -194,13 +241,13 @@ func (f *Follower) older(b stream.Bounds) bool {
 
 // lose holds the follower at the head of b, to go on from there when its face has told the client; the session's lock
 // is held.
-func (f *Follower) lose(r stream.Reason, b stream.Bounds) session.Lost {
-	l := session.Lost{Tag: f.tag, Reason: r, Bounds: b, Replaying: f.replaying}
+func (f *Follower) lose(r stream.Reason, b stream.Bounds) {
+	_, ended := f.news.(session.ReplayEnded)
+	told, _ := f.news.(session.Lost)
+	f.news = session.Lost{Tag: f.tag, Reason: r, Bounds: b, Replaying: f.replaying || ended || told.Replaying}
 	f.toHeld()
-	f.rewind = nil
-	f.place(stream.Replay{}, r, b)
+	f.place(stream.Replay{}, r, b, nil)
 	f.topic.hub.refused(r)
-	return l
 }
 
 // Nudge tells a live follower's client its position if entries that were not meant for it have passed since it was last

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
 
@@ -28,6 +27,8 @@ type Options struct {
 	Window WindowLimits
 	// Linger is how long a topic without followers stays warm; 0 = 60 s.
 	Linger time.Duration
+	// Budget bounds what the windows of all topics hold together, in bytes, frames included; 0 = 256 MiB.
+	Budget int64
 	Events Events
 }
 
@@ -59,6 +60,7 @@ type Hub struct {
 	shards [64]shard
 	seed   maphash.Seed
 	behind atomic.Int64
+	budget budget
 	stop   func()
 
 	idleMu sync.Mutex
@@ -84,7 +86,11 @@ func New(o Options) *Hub {
 	if o.Linger == 0 {
 		o.Linger = time.Minute
 	}
+	if o.Budget == 0 {
+		o.Budget = 256 << 20
+	}
 	h := &Hub{opts: o, seed: maphash.MakeSeed()}
+	h.budget.limit = o.Budget
 	for i := range h.shards {
 		h.shards[i].topics = map[stream.Ref]*topic{}
 	}
@@ -109,19 +115,43 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 }
 
-// Sweep lets go of the topics that were idle for the linger time at now (unix ms).
+// Sweep lets go of the topics that were idle for the linger time at now (unix ms), and of the windows that nothing was
+// added to for their age.
 func (h *Hub) Sweep(now int64) {
+	h.budget.cool(now - h.opts.Window.Age.Milliseconds())
 	for {
-		h.idleMu.Lock()
-		if len(h.idle) == 0 || now-h.idle[0].idleAt() < h.opts.Linger.Milliseconds() {
-			h.idleMu.Unlock()
+		t := h.oldestIdle()
+		if t == nil || now-t.idleAt() < h.opts.Linger.Milliseconds() {
 			return
 		}
-		t := h.idle[0]
-		h.idle = h.idle[1:]
+		h.idleMu.Lock()
+		mine := len(h.idle) > 0 && h.idle[0] == t
+		if mine {
+			h.idle[0] = nil
+			h.idle = h.idle[1:]
+		}
 		h.idleMu.Unlock()
-		h.release(t, now)
+		if mine {
+			h.release(t, now)
+		}
 	}
+}
+
+// oldestIdle peeks at the idle list. A topic's lock is never taken with that of the list held.
+func (h *Hub) oldestIdle() *topic {
+	h.idleMu.Lock()
+	defer h.idleMu.Unlock()
+	if len(h.idle) == 0 {
+		return nil
+	}
+	return h.idle[0]
+}
+
+// Held is how many bytes the windows of all topics hold, frames included.
+func (h *Hub) Held() int64 {
+	h.budget.mu.Lock()
+	defer h.budget.mu.Unlock()
+	return h.budget.total
 }
 
 // Behind is the number of followers that are behind now.
@@ -173,6 +203,8 @@ func (h *Hub) release(t *topic, now int64) {
 		return
 	}
 	t.gone = true
+	t.window.Clear()
+	h.budget.settle(t)
 	delete(s.topics, t.ref)
 }
 
@@ -239,9 +271,12 @@ func (h *Hub) Occupied(app string, f func(channel string, subscribers int) bool)
 	}
 }
 
-// Owner is told what happens to its followers. The methods are called without any lock held, must not block, and may
-// be called concurrently.
+// Owner is told that a follower of its has news for the session's machine: it asks for Follower.News when it is about
+// to step the machine, since by then the news may be another. The methods are called without any lock held, must not
+// block, and may be called concurrently.
 type Owner interface {
-	ReplayEnded(f *Follower, e session.ReplayEnded)
-	Lost(f *Follower, l session.Lost)
+	// ReplayEnded is called by Pump.
+	ReplayEnded(f *Follower)
+	// Lost is called by Pump, and by fan-out turns.
+	Lost(f *Follower)
 }

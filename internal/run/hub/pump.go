@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 
+	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
 
@@ -20,6 +21,7 @@ func (f *Follower) Pump(ctx context.Context) (more bool) {
 		f.out.Unlock()
 		return false
 	}
+	f.parked = false
 	if f.rewind != nil && !f.sendRows() {
 		f.out.Unlock()
 		return true
@@ -34,40 +36,38 @@ func (f *Follower) Pump(ctx context.Context) (more bool) {
 	if replaying && from == to {
 		return f.endReplay()
 	}
-	items, b, err := f.topic.page(ctx, from, to, replaying)
-	if err != nil {
-		return f.unreadable()
+	items, b, err := f.topic.page(ctx, id, from, to, replaying)
+	gap := stream.SlowConsumer
+	if replaying {
+		gap = stream.PositionExpired
 	}
-	if b.Stream != id {
-		return f.lost(stream.StreamReset, b)
+	switch {
+	case err != nil:
+		return f.lost(id, from, stream.StoreUnavailable, stream.Bounds{})
+	case b.Stream != id:
+		return f.lost(id, from, stream.StreamReset, b)
+	case len(items) == 0 && (from < b.Head || replaying), len(items) > 0 && items[0].Serial != from+1:
+		return f.lost(id, from, gap, b)
+	case len(items) == 0:
+		return f.park()
 	}
-	if len(items) == 0 && from < b.Head || len(items) > 0 && items[0].Serial != from+1 {
-		if replaying {
-			return f.lost(stream.PositionExpired, b)
-		}
-		return f.lost(stream.SlowConsumer, b)
-	}
-	full, err := f.putPage(id, items)
-	if err != nil {
-		return f.unreadable()
-	}
-	if !full && replaying && f.at(to) {
+	full, at, err := f.putPage(id, items)
+	switch {
+	case err != nil && fault.KindOf(err) == fault.NotProvable: // it was trimmed while the page was read
+		return f.lost(id, at, gap, b)
+	case err != nil:
+		return f.lost(id, at, stream.StoreUnavailable, stream.Bounds{})
+	case !full && replaying && at == to:
 		return f.endReplay()
 	}
 	return true
 }
 
-func (f *Follower) at(serial uint64) bool {
-	f.out.Lock()
-	defer f.out.Unlock()
-	return f.state == behind && f.cursor == serial
-}
-
 // page reads the entries after a cursor, from the window if it has them: up to serial `to` if bounded.
-func (t *topic) page(ctx context.Context, cursor, to uint64, bounded bool) ([]*hot, stream.Bounds, error) {
+func (t *topic) page(ctx context.Context, id stream.ID, cursor, to uint64, bounded bool) ([]*hot, stream.Bounds, error) {
 	t.mu.Lock()
 	b := t.bounds
-	if t.known && t.window.Oldest() != 0 && cursor+1 >= t.window.Oldest() && cursor < t.window.Newest() {
+	if b.Stream == id && t.window.Oldest() != 0 && cursor+1 >= t.window.Oldest() && cursor < t.window.Newest() {
 		upto := t.window.Newest()
 		if bounded {
 			upto = min(to, upto)
@@ -92,43 +92,46 @@ func (t *topic) page(ctx context.Context, cursor, to uint64, bounded bool) ([]*h
 	return items, page.Bounds, nil
 }
 
-// putPage queues a page's entries in order and returns whether the outbox became full.
-func (f *Follower) putPage(id stream.ID, items []*hot) (full bool, err error) {
+// putPage queues a page's entries in order. It returns whether it had to stop, and the cursor that it came to. An error
+// means that a message's state could not be read.
+func (f *Follower) putPage(id stream.ID, items []*hot) (stopped bool, at uint64, err error) {
 	t := f.topic
-	var local states
-	t.enc.Lock()
-	if needsState(f.enc, items) {
-		err = local.advance(t, id, items)
-	}
-	t.enc.Unlock()
-	if err != nil {
-		return false, err
+	if err = t.prepare(f.enc, id, items, nil); err != nil {
+		return false, items[0].Serial - 1, err
 	}
 	for i, item := range items {
 		var frame []byte
 		if !f.enc.Whole() || i+1 == len(items) || !superseded(item.Entry, items[i+1].Entry) {
-			t.enc.Lock()
 			frame, _ = t.frame(f.enc, id, item)
-			t.enc.Unlock()
 		}
-		f.out.Lock()
-		if f.state != behind || f.stream != id || f.cursor+1 != item.Serial {
-			f.out.Unlock()
-			return true, nil // unfollowed, lost or moved meanwhile: the next pump looks anew
+		if !f.put(id, item, frame) {
+			return true, item.Serial - 1, nil
 		}
-		sent := frame != nil && !f.hidden(item.Entry)
-		if sent && !f.out.Put(frame) {
-			f.out.Unlock()
-			return true, nil
-		}
-		f.moved(items[i:i+1], sent)
-		if sent && f.replaying {
-			f.replayed++
-			f.last = item.FrameID(id)
-		}
-		f.out.Unlock()
 	}
-	return false, nil
+	return false, items[len(items)-1].Serial, nil
+}
+
+// put queues the frame of one item of a page (nil: not meant for this follower) and moves the cursor over it. It
+// returns false when there is no room, or when the follower was unfollowed, lost or moved meanwhile.
+func (f *Follower) put(id stream.ID, item *hot, frame []byte) bool {
+	f.out.Lock()
+	defer f.out.Unlock()
+	if f.state != behind || f.stream != id || f.cursor+1 != item.Serial {
+		return false
+	}
+	if frame == nil || f.hidden(item.Entry) {
+		f.passed()
+		return true
+	}
+	if !f.out.Put(frame) {
+		return false
+	}
+	f.queued()
+	if f.replaying {
+		f.replayed++
+		f.last = item.FrameID(id)
+	}
+	return true
 }
 
 // superseded reports whether a whole-payload follower may skip e because next, its successor, shows all of it.
@@ -137,44 +140,38 @@ func superseded(e, next *stream.Entry) bool {
 }
 
 // endReplay holds the follower at its attach serial and says so. It has nothing more to pump until it is released.
-func (f *Follower) endReplay() bool {
+func (f *Follower) endReplay() (more bool) {
 	f.out.Lock()
 	if f.state != behind || !f.replaying || f.cursor != f.attach || f.rewind != nil {
+		more = f.state == behind
 		f.out.Unlock()
-		return f.state == behind
+		return more
 	}
 	f.toHeld()
 	f.replaying, f.sent = false, true
-	e := f.ended()
+	f.news = f.ended()
 	f.out.Unlock()
-	f.owner.ReplayEnded(f, e)
+	f.owner.ReplayEnded(f)
 	return false
 }
 
-// lost tells the face that continuity is gone.
-func (f *Follower) lost(r stream.Reason, b stream.Bounds) bool {
+// lost ends what a pump began at a position: the face is told that continuity is gone. Without a log that can be read
+// the follower is gone too: its client keeps the cursor and comes back.
+func (f *Follower) lost(id stream.ID, at uint64, r stream.Reason, b stream.Bounds) (more bool) {
 	f.out.Lock()
-	if f.state != behind {
+	if f.state != behind || f.stream != id || f.cursor != at {
+		more = f.state == behind // it was moved meanwhile
 		f.out.Unlock()
-		return false
+		return more
 	}
-	l := f.lose(r, b)
-	f.out.Unlock()
-	f.owner.Lost(f, l)
-	return false
-}
-
-// unreadable ends a follower whose log cannot be read: its client keeps the cursor and comes back.
-func (f *Follower) unreadable() bool {
-	f.out.Lock()
-	if f.state != behind {
-		f.out.Unlock()
-		return false
+	f.lose(r, b)
+	if r == stream.StoreUnavailable {
+		f.state = gone
 	}
-	l := f.lose(stream.StoreUnavailable, stream.Bounds{})
-	f.state = gone
 	f.out.Unlock()
-	f.topic.leave(f)
-	f.owner.Lost(f, l)
+	if r == stream.StoreUnavailable {
+		f.topic.leave(f)
+	}
+	f.owner.Lost(f)
 	return false
 }

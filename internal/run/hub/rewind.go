@@ -29,7 +29,7 @@ type rewound struct {
 // prepare reads the rows that a rewind asks for before the follower's start. They are folded at the start: at the
 // cursor of an accepted resume, since the replay shows what came after it as it was, else at the attach serial. The
 // entries of the replay count towards the rewind's count.
-func (f *Follower) prepare(ctx context.Context, s session.Start, b stream.Bounds, res session.Followed) (session.Rewound, error) {
+func (f *Follower) prepare(ctx context.Context, s session.Start, b stream.Bounds, res session.Followed) (session.Rewound, *rewind, error) {
 	at, want := b.Head, s.RewindCount
 	if res.Reason == stream.Proven {
 		at = res.Replay.From()
@@ -50,21 +50,20 @@ func (f *Follower) prepare(ctx context.Context, s session.Start, b stream.Bounds
 		q.FromTime = f.topic.hub.opts.Now() - s.RewindMS
 	}
 	if limit == 0 || at == 0 {
-		f.rewind = nil
-		return out, nil
+		return out, nil, nil
 	}
 	page, err := f.topic.hub.opts.Store.Read(ctx, q)
 	if err != nil {
-		return out, err
+		return out, nil, err
 	}
 	if page.Bounds.Stream != b.Stream {
-		return out, nil // it was reset meanwhile: the follower will be told
+		return out, nil, nil // it was reset meanwhile: the follower will be told
 	}
 	r := &rewind{rows: make([]rewound, len(page.Entries))}
 	for i, e := range page.Entries {
 		st, err := view.Row(ctx, f.topic.hub.opts.Store, f.topic.ref, e, at, page.Bounds.Mutated)
 		if err != nil {
-			return out, err
+			return out, nil, err
 		}
 		r.rows[len(r.rows)-1-i] = rewound{e, st}
 	}
@@ -72,10 +71,10 @@ func (f *Follower) prepare(ctx context.Context, s session.Start, b stream.Bounds
 	out.Limited = out.Limited || page.More && (s.RewindMS > 0 || n < want)
 	out.Truncated = !page.More && page.Bounds.Truncated() && (s.RewindMS > 0 && q.FromTime <= page.Bounds.FloorTime || s.RewindCount > 0 && n < want)
 	out.Rows = n
-	if n > 0 {
-		f.rewind = r
+	if n == 0 {
+		return out, nil, nil
 	}
-	return out, nil
+	return out, r, nil
 }
 
 // sendRows queues rewound rows while there is room; false when some are left. The session's lock is held.

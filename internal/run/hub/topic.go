@@ -12,7 +12,7 @@ import (
 // from the window or the store.
 const maxPending = 4096
 
-// topic is one active stream. Lock order: a session's lock before mu; enc before mu.
+// topic is one active stream. Lock order: a session's lock before mu. enc is taken alone.
 type topic struct {
 	hub *Hub
 	ref stream.Ref
@@ -24,6 +24,7 @@ type topic struct {
 	followers []*Follower
 	pending   []*stream.Entry // visible and not yet fanned out, contiguous up to the head
 	fleeting  []*stream.Entry // ephemeral entries for the next turn
+	share     share           // of the hub's budget
 	changed   bool            // the incarnation changed: followers of the old one must be told
 	turning   bool
 	fanned    uint64 // the head that the newest turn has brought to the followers
@@ -31,16 +32,27 @@ type topic struct {
 	queued    bool // it is in the hub's idle list
 	gone      bool
 
-	enc    sync.Mutex // one encoder at a time, so that no entry is encoded twice
-	states states     // under enc: newest states of messages that were encoded
+	enc sync.Mutex // one encoder at a time, so that no entry is encoded twice
 
-	turn turn // scratch of the one turn that runs
+	// Of the one turn that runs.
+	turn   turn
+	states states // newest states of messages that were encoded
 }
 
 func newTopic(h *Hub, ref stream.Ref) *topic {
 	w := h.opts.Window
-	return &topic{hub: h, ref: ref, idleSince: h.opts.Now(),
+	t := &topic{hub: h, ref: ref, idleSince: h.opts.Now(),
 		window: stream.NewHot[frames](stream.HotLimits{Entries: w.Entries, Bytes: w.Bytes, Age: w.Age})}
+	t.window.Dropped = t.dropped
+	return t
+}
+
+// newest gives the bounds as the topic knows them; without a stream id it knows none yet. The session's lock may be
+// held.
+func (t *topic) newest() stream.Bounds {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.bounds
 }
 
 func (t *topic) idleAt() int64 {
@@ -53,6 +65,9 @@ func (t *topic) idleAt() int64 {
 func (t *topic) advance(a stream.Advance) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.gone {
+		return
+	}
 	if t.known && a.Cut == 0 && a.Bounds.Stream == t.bounds.Stream && a.Bounds.Head < t.bounds.Head {
 		return // an attach has read a newer head already, and these entries are not contiguous with it
 	}
@@ -63,21 +78,34 @@ func (t *topic) advance(a stream.Advance) {
 	}
 	if a.Cut == stream.Purge || a.Cut == stream.Reset {
 		t.window.Clear()
+		t.pending = nil
 	}
 	t.known, t.bounds = true, a.Bounds
-	now := t.hub.opts.Now()
-	for _, e := range a.Entries {
-		t.window.Push(e, now)
-	}
+	t.push(a.Entries)
 	switch {
 	case len(t.followers) == 0:
 		t.pending = nil
+	case a.Cut != 0: // a floor that moved takes nothing from what is on its way
 	case len(a.Entries) == 0 || len(t.pending)+len(a.Entries) > maxPending:
 		t.pending = nil // the turn finds followers below the head and turns them behind
 	default:
 		t.pending = append(t.pending, a.Entries...)
 	}
 	t.wake()
+}
+
+// push adds entries to the window; mu is held.
+func (t *topic) push(entries []*stream.Entry) {
+	now := t.hub.opts.Now()
+	for _, e := range entries {
+		if t.window.At(e.Serial) != nil {
+			continue
+		}
+		t.share.cost += int64(e.Size())
+		t.share.pushed = now
+		t.window.Push(e, now)
+	}
+	t.hub.budget.settle(t)
 }
 
 func (t *topic) ephemeral(e *stream.Entry) {
@@ -166,7 +194,9 @@ func (t *topic) start(ctx context.Context, s session.Start) (stream.Bounds, stre
 func (t *topic) witness(s session.Start) (w stream.Witness, ok bool) {
 	c, b := s.Cursor.Serial, t.bounds
 	switch {
-	case !s.Resume || c > b.Head || c < b.Floor:
+	case s.Resume && (c > b.Head || s.Cursor.Stream != "" && s.Cursor.Stream != b.Stream):
+		return w, false // the client may know more than the watch has told
+	case !s.Resume || c < b.Floor:
 		return w, true // judged by the bounds alone
 	case c == b.Head:
 		return stream.Witness{At: b.HeadID()}, true

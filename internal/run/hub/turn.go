@@ -34,6 +34,7 @@ func (t *topic) run() {
 		for _, f := range u.list {
 			t.deliver(f)
 		}
+		t.states.pass(u.bounds.Stream, u.items)
 		t.hub.turned(u)
 	}
 }
@@ -47,13 +48,17 @@ func (t *topic) collect() bool {
 	if len(u.list) > 4096 && len(t.followers) < 1024 {
 		u.list = nil
 	}
-	*u = turn{list: append(u.list[:0], t.followers...), items: u.items[:0], bounds: t.bounds}
+	*u = turn{list: append(u.list[:0], t.followers...), bounds: t.bounds}
 	moved := t.known && t.bounds.Head != t.fanned
 	if !moved && len(t.fleeting) == 0 && !t.changed || len(u.list) == 0 {
 		t.turning = false
-		u.list = nil
+		if len(u.list) == 0 {
+			t.pending, t.fleeting = nil, nil
+		}
+		*u = turn{}
 		return false
 	}
+	u.items = make([]*hot, 0, len(t.pending))
 	for _, e := range t.pending {
 		item := t.window.At(e.Serial)
 		if item == nil {
@@ -64,7 +69,7 @@ func (t *topic) collect() bool {
 	}
 	u.fleeting = t.fleeting
 	u.sets = make(map[session.Encoder]*set, 4)
-	t.pending, t.fleeting, t.changed, t.fanned = t.pending[:0:0], nil, false, t.bounds.Head
+	t.pending, t.fleeting, t.changed, t.fanned = nil, nil, false, t.bounds.Head
 	return true
 }
 
@@ -76,9 +81,7 @@ func (t *topic) set(enc session.Encoder) *set {
 	}
 	s := &set{frames: make([][]byte, len(u.items))}
 	u.sets[enc] = s
-	t.enc.Lock()
-	defer t.enc.Unlock()
-	if needsState(enc, u.items) && t.states.advance(t, u.bounds.Stream, u.items) != nil {
+	if t.prepare(enc, u.bounds.Stream, u.items, &t.states) != nil {
 		u.sets[enc] = nil // the store cannot be read now: these followers turn behind, and find that out for themselves
 		return nil
 	}
@@ -111,29 +114,46 @@ func (t *topic) set(enc session.Encoder) *set {
 func (t *topic) deliver(f *Follower) {
 	u := &t.turn
 	f.out.Lock()
-	if f.state == gone {
+	if u.bounds.Stream != "" && f.stream != "" && f.state != gone && f.stream != u.bounds.Stream && f.older(u.bounds) {
+		f.lose(stream.StreamReset, u.bounds)
 		f.out.Unlock()
-		return
-	}
-	if f.stream != u.bounds.Stream && f.older(u.bounds) {
-		l := f.lose(stream.StreamReset, u.bounds)
-		f.out.Unlock()
-		f.owner.Lost(f, l)
+		f.owner.Lost(f)
 		return
 	}
 	if f.state != live {
+		t.pass(f)
 		f.out.Unlock()
 		return
 	}
-	s := t.set(f.enc)
-	if s != nil && f.take(u, s) {
+	s, made := u.sets[f.enc]
+	if !made { // not with the session's lock: it may read the store
+		f.out.Unlock()
+		t.set(f.enc)
+		t.deliver(f)
+		return
+	}
+	if same := u.bounds.Stream == "" || f.stream == u.bounds.Stream; same && s != nil && f.take(u, s) {
 		t.fleet(f, s)
 		f.position(false)
 		f.out.Flush()
 	} else {
+		u.dropped += len(u.fleeting)
 		f.turnBehind()
 	}
 	f.out.Unlock()
+}
+
+// pass goes by a follower that is not live: it reads for itself, and misses what is not logged. The session's lock is
+// held.
+func (t *topic) pass(f *Follower) {
+	if f.state == gone {
+		return
+	}
+	t.turn.dropped += len(t.turn.fleeting)
+	if f.parked {
+		f.parked = false
+		f.out.Kick()
+	}
 }
 
 // take queues the turn's entries for a live follower whose session's lock is held. It returns false when the follower
@@ -149,31 +169,43 @@ func (f *Follower) take(u *turn, s *set) bool {
 	skip := int(f.cursor + 1 - u.items[0].Serial)
 	if skip == 0 && !(u.echo && f.echoes(u.items)) {
 		n := f.out.PutTurn(s.frames, s.joined)
-		f.moved(u.items[:n], n > 0 && len(s.joined) > 0)
+		f.moved(s.frames[:n])
 		return n == len(u.items)
 	}
 	for i := skip; i < len(u.items); i++ {
 		frame := s.frames[i]
-		if frame != nil && !f.hidden(u.items[i].Entry) {
-			if !f.out.Put(frame) {
-				return false
-			}
-			f.moved(u.items[i:i+1], true)
+		if frame == nil || f.hidden(u.items[i].Entry) {
+			f.passed()
 			continue
 		}
-		f.moved(u.items[i:i+1], false)
+		if !f.out.Put(frame) {
+			return false
+		}
+		f.queued()
 	}
 	return true
 }
 
-// moved advances the cursor over items; sent says whether a frame was queued for any of them.
-func (f *Follower) moved(items []*hot, sent bool) {
-	f.cursor += uint64(len(items))
-	if sent {
-		f.sent, f.skipped = true, 0
-	} else {
-		f.skipped += uint32(len(items))
+// moved advances the cursor over entries whose frames were queued, or were nil.
+func (f *Follower) moved(frames [][]byte) {
+	for _, frame := range frames {
+		if frame != nil {
+			f.queued()
+		} else {
+			f.passed()
+		}
 	}
+}
+
+// queued advances the cursor over an entry that was sent, passed over one that was not meant for this follower.
+func (f *Follower) queued() {
+	f.cursor++
+	f.sent, f.skipped = true, 0
+}
+
+func (f *Follower) passed() {
+	f.cursor++
+	f.skipped++
 }
 
 // echoes reports whether any of the items hides from this session.
