@@ -1,0 +1,250 @@
+package wiretest
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/continuo-rt/continuo/internal/core/session"
+	"github.com/continuo-rt/continuo/internal/core/stream"
+)
+
+// Conn is one connection: a machine, the followers that it asked for, and what the client was sent.
+type Conn struct {
+	ID         string
+	Inbox      []string // frames that the client has still to read
+	Closed     *session.Close
+	Pings      int  // WebSocket pings
+	Stalled    bool // followers send nothing
+	User       string
+	Effects    []string // kinds of the effects so far, for tests that look closer
+	MaxMembers int
+
+	world     *World
+	machine   session.Machine
+	followers []*follower
+	users     map[session.Tag]string
+	wake      int64
+	queue     []session.Input
+	stepping  bool
+}
+
+// Open connects a client with a machine.
+func (w *World) Open(id string, m session.Machine) *Conn {
+	c := &Conn{ID: id, MaxMembers: 100, world: w, machine: m, users: map[session.Tag]string{}}
+	w.conns = append(w.conns, c)
+	c.Step(session.Opened{ID: id, Remote: "192.0.2.1"})
+	return c
+}
+
+// Send is a frame of the client.
+func (c *Conn) Send(frame string) { c.Step(session.Frame{Data: []byte(frame)}) }
+
+// Drop ends the connection.
+func (c *Conn) Drop(clean bool) {
+	c.Step(session.Closed{Clean: clean})
+	c.world.conns = slices.DeleteFunc(c.world.conns, func(o *Conn) bool { return o == c })
+	c.followers, c.wake = nil, 0
+}
+
+// Step hands the machine an input and carries out what follows. Inputs that come up meanwhile wait their turn.
+func (c *Conn) Step(in session.Input) {
+	c.queue = append(c.queue, in)
+	if c.stepping {
+		return
+	}
+	c.stepping = true
+	for len(c.queue) > 0 {
+		next := c.queue[0]
+		c.queue = c.queue[1:]
+		for _, e := range c.machine.Step(c.world.Now, next, nil) {
+			c.Effects = append(c.Effects, fmt.Sprintf("%T", e))
+			c.do(e)
+		}
+	}
+	c.stepping = false
+	c.Pump()
+}
+
+// Pump sends everything that is due, unless the connection is stalled.
+func (c *Conn) Pump() {
+	if c.stepping {
+		return
+	}
+	for more := !c.Stalled; more; {
+		more = c.PumpOne()
+	}
+}
+
+// PumpOne sends one thing that is due; false when nothing is.
+func (c *Conn) PumpOne() bool {
+	for _, f := range slices.Clone(c.followers) {
+		if f.pump() {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Conn) receive(payload []byte) {
+	if c.Closed == nil {
+		c.Inbox = append(c.Inbox, string(payload))
+	}
+}
+
+func (c *Conn) find(tag session.Tag) *follower {
+	for _, f := range c.followers {
+		if f.tag == tag {
+			return f
+		}
+	}
+	return nil
+}
+
+func (c *Conn) unfollow(tag session.Tag) {
+	c.followers = slices.DeleteFunc(c.followers, func(f *follower) bool { return f.tag == tag })
+}
+
+func (c *Conn) answer(in session.Input) { c.queue = append(c.queue, in) }
+
+func (c *Conn) do(e session.Effect) {
+	switch e := e.(type) {
+	case session.Send:
+		c.receive(e.Payload)
+	case session.Follow:
+		f := &follower{conn: c, log: c.world.Log(e.Ref), tag: e.Tag, enc: e.Encoder}
+		res := f.decide(e.Start)
+		if res.Err == nil {
+			c.unfollow(e.Tag)
+			c.followers = append(c.followers, f)
+		}
+		c.answer(res)
+	case session.Refollow:
+		if f := c.find(e.Tag); f != nil && f.sent {
+			c.answer(session.Followed{Tag: e.Tag, Dirty: true})
+		} else if f != nil {
+			c.answer(f.decide(e.Start))
+		}
+	case session.Release:
+		if f := c.find(e.Tag); f != nil {
+			f.held = false
+		}
+	case session.Unfollow:
+		c.unfollow(e.Tag)
+	case session.Publish:
+		c.publish(e)
+	case session.Ephemeral:
+		c.world.ephemeral(e)
+	case session.Wake:
+		c.wake = e.At
+	case session.Ping:
+		c.Pings++
+	case session.Close:
+		if c.Closed == nil {
+			c.Closed = &e
+		}
+	default:
+		c.other(e)
+	}
+}
+
+func (c *Conn) other(e session.Effect) {
+	w := c.world
+	switch e := e.(type) {
+	case session.Identify:
+		c.User = e.User
+	case session.Enter:
+		c.users[e.Tag] = e.Member.User
+		if in := w.enter(c, e); !e.Update || in.Err != nil {
+			c.answer(in)
+		}
+	case session.Exit:
+		user := c.users[e.Tag]
+		w.after(e.Grace.Milliseconds(), func() { w.exit(c, user, e) })
+	case session.Count:
+		n := 0
+		for _, o := range w.conns {
+			for _, f := range o.followers {
+				if f.log.Ref == e.Ref {
+					n++
+				}
+			}
+		}
+		c.answer(session.Counted{Tag: e.Tag, N: n})
+	case session.Watch:
+		var in session.Watched
+		for _, u := range e.Users {
+			if w.Online[u] {
+				in.Online = append(in.Online, u)
+			}
+		}
+		c.answer(in)
+	case session.Recall:
+		in := session.Recalled{Tag: e.Tag}
+		l := w.Log(e.Ref)
+		if rows, _ := l.rows(e.At, 0, 1); len(rows) > 0 {
+			in.Entry, in.State, in.Stream = rows[0], l.row(rows[0], e.At), l.ID()
+		}
+		c.answer(in)
+	case session.Page:
+		c.answer(w.page(e))
+	}
+}
+
+func (c *Conn) publish(e session.Publish) {
+	in := session.Published{Tag: e.Tag}
+	if c.world.Broken {
+		in.Err = errUnavailable
+	} else {
+		for _, op := range e.Ops {
+			got := c.world.Append(op.Ref, op.Entry)
+			in.Results = append(in.Results, stream.Result{Outcome: stream.Applied, Entry: got.ID()})
+		}
+	}
+	c.answer(in)
+}
+
+// ephemeral delivers an entry to the live followers alone.
+func (w *World) ephemeral(e session.Ephemeral) {
+	for _, c := range w.conns {
+		for _, f := range c.followers {
+			if f.log.Ref != e.Ref || !f.live || e.Entry.NoEcho && e.Entry.Conn == c.ID {
+				continue
+			}
+			if payload, ok := f.enc.Entry(nil, session.Delivery{Ref: e.Ref, Stream: f.stream, Entry: &e.Entry}); ok {
+				c.receive(payload)
+			}
+		}
+	}
+}
+
+// page answers a history request from the whole log at once, with serials as cursors.
+func (w *World) page(e session.Page) session.Paged {
+	l := w.Log(e.Ref)
+	if w.Broken {
+		return session.Paged{Tag: e.Tag, Err: errUnavailable}
+	}
+	q := e.Query
+	if q.Limit == 0 || q.Limit > maxRewind {
+		q.Limit = maxRewind
+	}
+	rows, _ := l.rows(l.head, 0, len(l.entries))
+	h := session.History{Query: q, Bounds: l.Bounds(), Truncated: l.Bounds().Truncated() && q.From <= l.floor}
+	if len(l.entries) > 0 {
+		h.Oldest = l.entries[0].ID()
+	}
+	if !q.OldestFirst {
+		slices.Reverse(rows)
+	}
+	for _, row := range rows {
+		if q.From > 0 && row.Serial < q.From || q.To > 0 && row.Serial > q.To || q.FromTime > 0 && row.Time < q.FromTime ||
+			q.ToTime > 0 && row.Time > q.ToTime {
+			continue
+		}
+		if len(h.Rows) == q.Limit {
+			h.More, h.Next = true, fmt.Sprintf("next-%d", row.Serial)
+			break
+		}
+		h.Rows = append(h.Rows, session.HistoryRow{Entry: row, State: l.row(row, l.head)})
+	}
+	return session.Paged{Tag: e.Tag, Page: h}
+}
