@@ -1,13 +1,16 @@
 // Package presence folds the presence log of a channel into its members.
 //
-// Every entry carries the whole of its user's membership, so the newest entry of a key is the user's state, and the
-// members at a serial are the live keys at that serial.
+// An entry is filed under its user (Key) and carries the whole of the user's membership (Data), so the newest entry of a
+// key is the user's state, and the members at a serial are the live keys at that serial. The committer decides who came
+// first and who left last: see ChangeOf.
 package presence
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/stream"
@@ -70,13 +73,55 @@ func Of(user string, data stream.Data) (Member, error) {
 	return m, nil
 }
 
-// Data is the membership as an entry carries it.
+// Data is the membership as an entry carries it. Info must be as InfoOf made it.
 func (m Member) Data() stream.Data {
-	b, err := json.Marshal(m)
-	if err != nil { // Info is not JSON: callers check it first
-		b = []byte(`{"conns":[]}`)
+	b := make([]byte, 0, 32+len(m.Info)+64*len(m.Conns))
+	b = append(b, '{')
+	if len(m.Info) > 0 {
+		b = append(append(append(b, `"info":`...), m.Info...), ',')
 	}
-	return stream.Data{Type: stream.JSON, Bytes: b}
+	b = append(b, `"conns":[`...)
+	for i, c := range m.Conns {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = c.append(b)
+	}
+	return stream.Data{Type: stream.JSON, Bytes: append(b, ']', '}')}
+}
+
+func (c Conn) append(b []byte) []byte {
+	b = appendText(append(b, `{"id":`...), c.ID)
+	if c.Node != "" {
+		b = appendText(append(b, `,"node":`...), c.Node)
+	}
+	if c.Boot != "" {
+		b = appendText(append(b, `,"boot":`...), c.Boot)
+	}
+	return append(b, '}')
+}
+
+// appendText appends s as a JSON string. Names of connections, nodes and boots need no escape as a rule.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			text, _ := json.Marshal(s) // of a string it cannot fail
+			return append(b, text...)
+		}
+	}
+	return append(append(append(b, '"'), s...), '"')
+}
+
+// InfoOf checks a user's info and makes equal values equal bytes, as far as white space goes. nil stays nil: none.
+func InfoOf(raw []byte) (json.RawMessage, error) {
+	if raw == nil {
+		return nil, nil
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, raw); err != nil || !utf8.Valid(raw) {
+		return nil, fault.New(fault.Invalid, "the user's info is not a JSON value").In("user_info")
+	}
+	return b.Bytes(), nil
 }
 
 // MaxConns is how many connections one member may have.
