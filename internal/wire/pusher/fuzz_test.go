@@ -30,7 +30,7 @@ func FuzzFrames(f *testing.F) {
 		f.Add(frame + "\n" + all[(i+1)%len(all)])
 	}
 	f.Add(strings.Join(all[:min(len(all), 20)], "\n"))
-	f.Fuzz(func(t *testing.T, lines string) {
+	f.Fuzz(func(t *testing.T, lines string) { // reaches parseRequest
 		w := wiretest.NewWorld()
 		room := stream.Ref{App: "app-id", Channel: "room"}
 		w.Append(room, stream.Entry{Kind: stream.Create, Event: "e", Data: stream.Data{Type: stream.Text, Bytes: []byte("1")}})

@@ -281,23 +281,33 @@ func (p *player) publish(text string) {
 
 var placeholder = regexp.MustCompile(`\$\{[^${}]*\}`)
 
-// expand puts in what is known, innermost first.
+// expand puts in what is known. What is put in is not looked at again, so it may hold braces.
 func (p *player) expand(s string) string {
-	for range 100 {
-		done := true
-		s = placeholder.ReplaceAllStringFunc(s, func(m string) string {
-			v, ok := p.value(m[2 : len(m)-1])
-			if !ok {
-				return m
+	text, _ := p.expandTo(s, false)
+	return text
+}
+
+// expandTo expands up to the end, or up to the brace that closes a placeholder; rest is what comes after it.
+func (p *player) expandTo(s string, inside bool) (text, rest string) {
+	var out strings.Builder
+	for s != "" {
+		switch {
+		case inside && s[0] == '}':
+			return out.String(), s[1:]
+		case strings.HasPrefix(s, "${"):
+			name, after := p.expandTo(s[2:], true)
+			if v, ok := p.value(name); ok {
+				out.WriteString(v)
+			} else {
+				out.WriteString("${" + name + "}")
 			}
-			done = false
-			return v
-		})
-		if done {
-			break
+			s = after
+		default:
+			out.WriteByte(s[0])
+			s = s[1:]
 		}
 	}
-	return s
+	return out.String(), ""
 }
 
 func (p *player) value(name string) (string, bool) {
