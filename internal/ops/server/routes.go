@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/continuo-rt/continuo/internal/core/app"
+	"github.com/continuo-rt/continuo/internal/edge/console"
 	"github.com/continuo-rt/continuo/internal/edge/httpapi"
 )
 
@@ -13,6 +15,7 @@ func (s *Server) routes() http.Handler {
 	api := httpapi.New(httpapi.Options{Node: s.node, Now: s.clock.Now, Log: s.log, BodyLimit: int64(s.config.HTTP.BodyLimit),
 		Origins: s.config.HTTP.CORSOrigins, PlainBearer: s.config.HTTP.PlainBearer, Development: s.config.Development()})
 	metrics := s.metrics.Handler()
+	guests := s.guests()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()
 		switch {
@@ -22,6 +25,8 @@ func (s *Server) routes() http.Handler {
 			api.ServeHTTP(w, r)
 		case path == "/metrics" && s.config.Metrics.Enabled && s.config.Metrics.Public:
 			metrics.ServeHTTP(w, r)
+		case guests[path] != nil:
+			guests[path].ServeHTTP(w, r)
 		case path == "/live":
 			answer(w, http.StatusOK, "OK")
 		case path == "/ready":
@@ -34,6 +39,24 @@ func (s *Server) routes() http.Handler {
 			answer(w, http.StatusNotFound, "404 NOT FOUND")
 		}
 	})
+}
+
+// guests are the auth endpoints of development mode, by path.
+func (s *Server) guests() map[string]http.Handler {
+	all := map[string]http.Handler{}
+	if !s.config.Development() {
+		return all
+	}
+	g := &console.Guests{App: func() *app.App {
+		for a := range s.node.Apps().All() {
+			return a
+		}
+		return nil
+	}}
+	for _, path := range console.Paths() {
+		all[path] = g
+	}
+	return all
 }
 
 func answer(w http.ResponseWriter, status int, text string) {
