@@ -32,7 +32,11 @@ func (t *topic) frame(enc session.Encoder, id stream.ID, item *hot) (frame []byt
 			return m.frame, false
 		}
 	}
-	payload, ok := enc.Entry(nil, session.Delivery{Ref: t.ref, Stream: id, Entry: item.Entry, State: item.With.state})
+	d := session.Delivery{Ref: t.ref, Stream: id, Entry: item.Entry}
+	if !item.Kind.Row() && enc.State(item.Kind) {
+		d.State = item.With.state
+	}
+	payload, ok := enc.Entry(nil, d)
 	if ok {
 		frame = t.hub.opts.Frame(enc.Binary(), payload)
 	}

@@ -81,7 +81,10 @@ type rig struct {
 	encoded atomic.Int64
 	dropped atomic.Int64
 	refused atomic.Int64
+	rules   atomic.Pointer[stream.Rules]
 }
+
+func (r *rig) setRules(rules stream.Rules) { r.rules.Store(&rules) }
 
 // faulty is a memory store whose reads can fail, be held, or be counted.
 type faulty struct {
@@ -89,6 +92,38 @@ type faulty struct {
 	fail  atomic.Bool
 	reads atomic.Int64
 	gate  atomic.Pointer[chan struct{}] // reads wait for it to close
+
+	mu    sync.Mutex
+	muted bool
+	kept  []func()
+}
+
+// Watch tells what the store tells, unless it is muted.
+func (s *faulty) Watch(f func(stream.Advance)) (stop func()) {
+	return s.Store.Watch(func(a stream.Advance) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.muted {
+			s.kept = append(s.kept, func() { f(a) })
+			return
+		}
+		f(a)
+	})
+}
+
+// mute keeps notices back until the returned function is called.
+func (s *faulty) mute() (tell func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.muted = true
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, f := range s.kept {
+			f()
+		}
+		s.muted, s.kept = false, nil
+	}
 }
 
 func (s *faulty) Read(ctx context.Context, q stream.Query) (stream.Page, error) {
@@ -119,7 +154,8 @@ func newRig(t *testing.T, o hub.Options, rules ...stream.Rules) *rig {
 	r := &rig{t: t}
 	mo := memory.Options{Now: now, Folds: map[stream.Log]stream.Fold{stream.Messages: message.Fold}}
 	if len(rules) > 0 {
-		mo.Rules = func(stream.Ref) stream.Rules { return rules[0] }
+		r.setRules(rules[0])
+		mo.Rules = func(stream.Ref) stream.Rules { return *r.rules.Load() }
 	}
 	r.store = &faulty{Store: memory.New(mo)}
 	o.Store, o.Now = r.store, now
