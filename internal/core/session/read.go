@@ -15,39 +15,27 @@ type (
 		Stream stream.ID
 		Err    error
 	}
-	// Paged answers Page.
+	// Paged answers Page. Body is the JSON object that the server API answers such a request with.
 	Paged struct {
 		Tag  Tag
-		Page History
+		Body []byte
 		Err  error
 	}
 )
 
-// History is one page of a channel's history, its rows as they were visible at the serial of the first page.
-type History struct {
-	Query  HistoryQuery // as it was answered, bounds and limit clamped
-	Bounds stream.Bounds
-	Oldest stream.EntryID // of the oldest retained entry, zero when there is none
-	Rows   []HistoryRow
-	More   bool
-	Next   string // opaque cursor of the next page; empty if there is none
-	// Truncated says that the range that was asked for begins before what is retained.
-	Truncated bool
-}
-
-// HistoryRow is one message: the create or put that began its row, and what is visible of it.
-type HistoryRow struct {
-	Entry *stream.Entry
-	State message.State
-}
-
-// HistoryQuery asks for a page of a channel's history. Zero bounds do not bound.
+// HistoryQuery asks for a page of a channel's history.
 type HistoryQuery struct {
-	Limit            int // 0: the default
-	OldestFirst      bool
-	Cursor           string
-	From, To         uint64 // serials, inclusive
-	FromTime, ToTime int64  // unix ms, inclusive
+	Limit       int
+	OldestFirst bool
+	Cursor      string // of the page before; empty: the first page
+	Serials     Span
+	Times       Span // unix ms
+}
+
+// Span is an inclusive range with optional ends.
+type Span struct {
+	Start, End       uint64
+	HasStart, HasEnd bool
 }
 
 // Effects that ask for reads.
@@ -58,7 +46,7 @@ type (
 		Ref stream.Ref
 		At  uint64
 	}
-	// Page asks for history, answered by Paged.
+	// Page asks for history, answered by Paged with the same tag. Several may be under way.
 	Page struct {
 		Tag   Tag
 		Ref   stream.Ref

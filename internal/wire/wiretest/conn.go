@@ -1,6 +1,7 @@
 package wiretest
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -217,34 +218,32 @@ func (w *World) ephemeral(e session.Ephemeral) {
 	}
 }
 
-// page answers a history request from the whole log at once, with serials as cursors.
+// page answers a history request from the whole log at once, in a body that has what a machine may look at.
 func (w *World) page(e session.Page) session.Paged {
-	l := w.Log(e.Ref)
 	if w.Broken {
 		return session.Paged{Tag: e.Tag, Err: errUnavailable}
 	}
-	q := e.Query
-	if q.Limit == 0 || q.Limit > maxRewind {
-		q.Limit = maxRewind
-	}
+	l, q := w.Log(e.Ref), e.Query
 	rows, _ := l.rows(l.head, 0, len(l.entries))
-	h := session.History{Query: q, Bounds: l.Bounds(), Truncated: l.Bounds().Truncated() && q.From <= l.floor}
-	if len(l.entries) > 0 {
-		h.Oldest = l.entries[0].ID()
-	}
 	if !q.OldestFirst {
 		slices.Reverse(rows)
 	}
+	items := []uint64{}
+	more := false
 	for _, row := range rows {
-		if q.From > 0 && row.Serial < q.From || q.To > 0 && row.Serial > q.To || q.FromTime > 0 && row.Time < q.FromTime ||
-			q.ToTime > 0 && row.Time > q.ToTime {
+		if !within(q.Serials, row.Serial) || !within(q.Times, uint64(row.Time)) {
 			continue
 		}
-		if len(h.Rows) == q.Limit {
-			h.More, h.Next = true, fmt.Sprintf("next-%d", row.Serial)
+		if more = len(items) == q.Limit; more {
 			break
 		}
-		h.Rows = append(h.Rows, session.HistoryRow{Entry: row, State: l.row(row, l.head)})
+		items = append(items, row.Serial)
 	}
-	return session.Paged{Tag: e.Tag, Page: h}
+	body, err := json.Marshal(map[string]any{"items": items, "limit": q.Limit, "has_more": more,
+		"bounds": map[string]any{"end_serial": q.Serials.End}})
+	return session.Paged{Tag: e.Tag, Body: body, Err: err}
+}
+
+func within(s session.Span, n uint64) bool {
+	return (!s.HasStart || n >= s.Start) && (!s.HasEnd || n <= s.End)
 }
