@@ -131,6 +131,9 @@ func (l *log) page(q *stream.Query, p *stream.Page) {
 	if q.ToTime > 0 {
 		hi = min(hi, sort.Search(len(src), func(i int) bool { return src[i].Time > q.ToTime }))
 	}
+	if !q.RowsOnly && q.Message == 0 && lo < hi {
+		p.Entries = make([]*stream.Entry, 0, min(q.Limit, hi-lo))
+	}
 	size := 0
 	for ; lo < hi; lo, hi = next(q.Reverse, lo, hi) {
 		e := src[lo]

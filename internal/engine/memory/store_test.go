@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/continuo-rt/continuo/internal/core/record"
+	"github.com/continuo-rt/continuo/internal/core/record/recordtest"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/core/stream/streamtest"
 	"github.com/continuo-rt/continuo/internal/engine/memory"
@@ -102,4 +104,25 @@ func TestStore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { streamtest.Run(t, open(o)) })
 	}
+}
+
+func TestRecords(t *testing.T) {
+	now := func() int64 { return 1000 }
+	t.Run("durable", func(t *testing.T) {
+		recordtest.Run(t, func(*testing.T) recordtest.Harness {
+			s := memory.New(memory.Options{Now: now})
+			return recordtest.Harness{Store: s, Reopen: func() record.Store { s = s.Reopen(); return s }}
+		})
+	})
+	t.Run("volatile", func(t *testing.T) {
+		recordtest.Run(t, func(*testing.T) recordtest.Harness {
+			return recordtest.Harness{Store: memory.New(memory.Options{Now: now, Volatile: true})}
+		})
+	})
+}
+
+func BenchmarkStore(b *testing.B) {
+	streamtest.Benchmark(b, func(_ *testing.B, o streamtest.Options) streamtest.Harness {
+		return streamtest.Harness{Store: memory.New(memory.Options{Now: o.Now, Rules: o.Rules, Folds: o.Folds})}
+	})
 }
