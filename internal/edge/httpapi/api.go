@@ -94,13 +94,12 @@ type call struct {
 // ServeHTTP implements http.Handler.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := scratches.Get().(*scratch)
-	defer s.release()
-	c := call{api: a, w: w, r: r, out: s.out[:0]}
-	err := c.serve(s)
-	if err != nil {
+	c := &s.call
+	*c = call{api: a, w: w, r: r, out: s.out[:0]}
+	if err := c.serve(s); err != nil {
 		c.fail(err)
 	}
-	s.keep(c.body, c.out)
+	s.release()
 }
 
 func (c *call) serve(s *scratch) error {

@@ -13,23 +13,28 @@ import (
 )
 
 // scratch is the memory of one request: what it read and what it answers.
-type scratch struct{ in, out []byte }
+type scratch struct {
+	call    call
+	in, out []byte
+}
 
 var scratches = sync.Pool{New: func() any { return &scratch{in: make([]byte, 0, 4<<10), out: make([]byte, 0, 4<<10)} }}
 
 // mostKept is the largest buffer that is kept for the next request.
 const mostKept = 64 << 10
 
-func (s *scratch) keep(in, out []byte) {
+// release keeps what is worth keeping for the next request.
+func (s *scratch) release() {
+	in, out := s.call.body, s.call.out
 	if cap(in) > cap(s.in) && cap(in) <= mostKept {
 		s.in = in[:0]
 	}
 	if cap(out) > cap(s.out) && cap(out) <= mostKept {
 		s.out = out[:0]
 	}
+	s.call = call{}
+	scratches.Put(s)
 }
-
-func (s *scratch) release() { scratches.Put(s) }
 
 // readBody reads the whole body into buf, or into a larger one.
 func readBody(r *http.Request, buf []byte, most int64) ([]byte, error) {
