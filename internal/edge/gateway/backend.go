@@ -40,9 +40,12 @@ func (b *backend) Ephemeral(c *conn.Conn, ref stream.Ref, e stream.Entry) {
 
 // Other implements conn.Backend.
 func (b *backend) Other(ctx context.Context, c *conn.Conn, e session.Effect) []session.Input {
-	if id, ok := e.(session.Identify); ok {
-		b.gateway.opts.Node.Sessions().Identify(b.face.app.ID, c, id.User)
+	switch e := e.(type) {
+	case session.Identify:
+		b.gateway.opts.Node.Sessions().Identify(b.face.app.ID, c, e.User)
 		return nil
+	case session.Recall:
+		return []session.Input{b.gateway.recall(ctx, b.face.app, e)}
 	}
 	if b.face.other != nil {
 		return b.face.other(ctx, c, e)
