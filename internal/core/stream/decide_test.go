@@ -236,6 +236,13 @@ func TestDecideKeys(t *testing.T) {
 	if d := b.entry(stream.Entry{Kind: stream.Append, Message: 2, Data: text("+")}); d.Entry == nil || d.Entry.Key != "b" || d.Entry.Version != 2 {
 		t.Errorf("a key in the checkpoint: %+v", d)
 	}
+	b.entry(stream.Entry{Kind: stream.Delete, Key: "b"})
+	put("b") // 8
+	b.want("the key's message before", b.entry(stream.Entry{Kind: stream.Annotate, Message: 2}), fault.NotFound)
+	b.entry(stream.Entry{Kind: stream.Delete, Key: "b"})
+	put("b") // 10
+	b.want("one that was deleted above the floor", b.entry(stream.Entry{Kind: stream.Annotate, Message: 8}), fault.Conflict)
+	b.trim(10)
 	b.rules.Retention.KeepLatest = false
 	b.want("a key that nothing keeps", b.entry(stream.Entry{Kind: stream.Annotate, Key: "b"}), fault.NotFound)
 }

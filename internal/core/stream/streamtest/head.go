@@ -18,6 +18,7 @@ var headTests = []test{
 	{"answers that rest on what is not visible wait for it", holds, (*world).testRests},
 	{"a caller that gives up", holds, (*world).testGaveUp},
 	{"cuts beside a held sync", holds, (*world).testCutHeld},
+	{"a purge beside a held sync", holds, (*world).testPurgeHeld},
 	{"interval answers early only without a serial", holds, (*world).testEarly},
 	{"volatile streams wait for nothing", func(h Harness) bool { return holds(h) && h.Volatile }, (*world).testVolatileHeld},
 }
@@ -252,6 +253,44 @@ func (w *world) testCutHeld() {
 		w.Fatalf("after a reset beside an append: %+v; reset %+v, append %+v", b, reset, r)
 	}
 	w.all(room)
+}
+
+// testPurgeHeld mutates a key whose purge waits: in whichever order the two were decided, the key is gone afterwards.
+func (w *world) testPurgeHeld() {
+	w.policy(room, stream.Retention{KeepLatest: true})
+	w.applied(put(room, "k", "a"), put(room, "k", "b"), put(room, "l", "a"))
+	reached := w.hold()
+	answer := w.later(w.Context(), create(room, "c"))
+	wait(w, "the sync", reached)
+	cuts := make(chan stream.CutResult, 1)
+	go func() {
+		r, err := w.store.Cut(w.Context(), stream.Cut{Ref: room, Kind: stream.Purge, Through: 2})
+		if err != nil {
+			w.Errorf("purge: %v", err)
+		}
+		cuts <- r
+	}()
+	w.notYet("an append", answer)
+	late := w.later(w.Context(), keyed(fragment(room, 0, "x"), "k"), fragment(room, 1, "y"))
+	w.notYet("a mutation", late)
+	w.h.ReleaseSync()
+	w.check(wait(w, "the answer", answer)...)
+	for _, r := range wait(w, "the mutations", late) {
+		if r.Outcome != stream.Applied {
+			w.wantRefused("a mutation after the purge", r, fault.NotFound)
+		}
+	}
+	if r := wait(w, "the purge", cuts); r.After.Floor != 2 {
+		w.Fatalf("the purge did %+v", r)
+	}
+	w.wantRefused("a mutation of a purged key", w.append(keyed(fragment(room, 0, "z"), "k"))[0], fault.NotFound)
+	if b := w.bounds(room); b.Keys != 1 {
+		w.Fatalf("%d keys, want 1", b.Keys)
+	}
+	w.wantKeys(stream.KeysQuery{Ref: room, Limit: 10}, map[string]string{"l": "a"})
+	if r := w.applied(put(room, "k", "new"))[0]; r.Version != 1 {
+		w.Fatalf("a put of a purged key: %+v", r)
+	}
 }
 
 func (w *world) testEarly() {

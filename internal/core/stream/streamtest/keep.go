@@ -137,6 +137,7 @@ func (w *world) testCheckpointSteps() {
 var stateTests = []test{
 	{"reading a state costs the same at any length", nil, (*world).testStateBounded},
 	{"states at a serial", nil, (*world).testStateAt},
+	{"a kept state does not outlive its message", nil, (*world).testStateEnds},
 }
 
 // stateBound is how many entries may follow the newest kept state row: what Header.StateDue allows, and the newest.
@@ -197,5 +198,35 @@ func (w *world) testStateAt() {
 				w.Fatalf("%+v: %+v, want the state at %d", q, s, own)
 			}
 		}
+	}
+}
+
+// testStateEnds trims the beginning of messages that have kept state rows above the new floor.
+func (w *world) testStateEnds() {
+	w.applied(put(room, "k", "a"), create(room, "b"))
+	for range 70 {
+		w.together(keyed(fragment(room, 0, "+"), "k"), fragment(room, 2, "+"))
+	}
+	again := w.applied(put(room, "k", "new"))[0].Entry.Serial
+	w.cut(room, stream.Trim, 2)
+	if s := w.state(stream.Query{Ref: room, Message: 2}); s != nil {
+		w.Fatalf("a message whose create was trimmed is %+v", s)
+	}
+	for _, at := range []uint64{2, 3, again - 1} {
+		if s := w.state(stream.Query{Ref: room, Key: "k", At: at}); s != nil {
+			w.Fatalf("at %d the key's put was trimmed, and it is %+v", at, s)
+		}
+		w.wantKeys(stream.KeysQuery{Ref: room, At: at, Limit: 5}, nil)
+	}
+	if s := w.state(stream.Query{Ref: room, Key: "k"}); s == nil || s.Data != "new" || s.Version != 72 || s.Message != 1 {
+		w.Fatalf("the key that was put again is %+v", s)
+	}
+	w.wantKeys(stream.KeysQuery{Ref: room, Limit: 5}, map[string]string{"k": "new"})
+	if s := w.state(stream.Query{Ref: room, Message: 1}); s == nil || s.Data != "new" {
+		w.Fatalf("its message is %+v", s)
+	}
+	w.cut(room, stream.Trim, again)
+	if s := w.state(stream.Query{Ref: room, Key: "k"}); s != nil {
+		w.Fatalf("a key whose last put was trimmed is %+v", s)
 	}
 }

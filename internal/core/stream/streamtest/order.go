@@ -19,6 +19,7 @@ var orderTests = []test{
 	{"concurrent appends leave no hole", nil, (*world).testConcurrent},
 	{"impossible ops", nil, (*world).testImpossible},
 	{"a change of class is a new incarnation", nil, (*world).testClass},
+	{"a change of class in the middle of a batch", nil, (*world).testClassBatch},
 }
 
 func (w *world) testAbsent() {
@@ -286,4 +287,21 @@ func (w *world) testClass() {
 	if again := w.bounds(room); again.Stream != b.Stream {
 		w.Fatal("the second append in a class began another incarnation")
 	}
+}
+
+func (w *world) testClassBatch() {
+	w.policy(room, stream.Retention{KeepLatest: true})
+	w.applied(put(room, "k", "a"), create(room, "m"), fragment(room, 2, "n"))
+	w.class(room, stream.Interval)
+	r := w.append(keyed(fragment(room, 0, "x"), "k"), create(room, "b"), keyed(fragment(room, 0, "x"), "k"), fragment(room, 2, "x"),
+		fragment(room, 1, "x"), put(room, "k", "c"), keyed(fragment(room, 0, "d"), "k"))
+	for _, i := range []int{0, 2, 3, 4} {
+		w.wantRefused(fmt.Sprint("op ", i, ", about the old incarnation"), r[i], fault.NotFound)
+	}
+	w.check(r[1], r[5], r[6])
+	if r[1].Entry.Serial != 5 || r[5].Version != 1 || r[6].Entry.Serial != 7 {
+		w.Fatalf("the new incarnation began with %+v, %+v and %+v", r[1], r[5], r[6])
+	}
+	w.wantKeys(stream.KeysQuery{Ref: room, Limit: 10}, map[string]string{"k": "cd"})
+	w.wantSerials("the new incarnation", w.all(room), 5, 6, 7)
 }
