@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/../test/js"
 
 npm ci --no-audit --no-fund --loglevel=error
-node --test --test-reporter=spec
+node --test --test-force-exit --test-reporter=spec

@@ -158,19 +158,20 @@ test("batches, channel queries and info", async () => {
 test("signin, messages to a user, terminate", async () => {
   const a = client("dora");
   await connected(a);
+  const reached = next(a.connection, "message", (m) => m.event === "pusher_internal:subscription_succeeded" && m.channel === "#server-to-user-dora");
+  const signed = next(a.connection, "message", (m) => m.event === "pusher:signin_success");
   a.signin();
-  await next(a.user, "pusher:signin_success").catch(() => a.user.signin_requested);
-  await within(a.user.signinDonePromise ?? Promise.resolve(), "signin");
-  const got = new Promise((done) => a.user.bind("note", done));
-  for (let sent = false; !sent; sent = true) await next(a.user.serverToUserChannel ?? a.user, "pusher:subscription_succeeded").catch(() => {});
+  assert.equal(JSON.parse((await signed).data.user_data).id, "dora");
+  await reached;
+  const got = within(new Promise((done) => a.user.bind("note", done)), "a message to the user");
   await backend.sendToUser("dora", "note", { text: "hi" });
-  assert.deepEqual(await within(got, "a message to the user"), { text: "hi" });
-  const closed = next(a.connection, "error", (e) => e?.error?.data?.code === 4009 || e?.data?.code === 4009).catch(() => null);
-  const down = next(a.connection, "disconnected").catch(() => next(a.connection, "failed"));
+  assert.deepEqual(await got, { text: "hi" });
+  const refused = next(a.connection, "error", (e) => (e.error?.data ?? e.data)?.code === 4009);
+  const down = next(a.connection, "state_change", (s) => s.current !== "connected");
   const res = await backend.terminateUserConnections("dora");
   assert.equal(res.status, 200);
-  await Promise.race([closed, down]);
-  assert.notEqual(a.connection.state, "connected");
+  await refused;
+  assert.notEqual((await down).current, "connecting", "after 4009 a client does not come back");
 });
 
 test("clients come back after a restart of the server", async () => {
