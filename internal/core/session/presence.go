@@ -6,16 +6,8 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
 
-// Presence is a log of its own (Ref.Log is stream.Presence), written by whoever answers Enter. An entry's Key is
-// user + "\x00" + connection, its Data the member's info (JSON, or absent), its Conn the connection with NoEcho set for
-// joins, so that nobody is told of itself. What an entry means for the user is in Entry.Event: one of the names below,
-// or empty when nothing changed for others (another connection of the same user is there) or there are more members
-// than the policy tells about.
-const (
-	MemberAdded   = "member_added"   // the user's first connection
-	MemberRemoved = "member_removed" // the user's last connection
-	MemberUpdated = "member_updated" // the user's info changed
-)
+// Presence is a log of its own (Ref.Log is stream.Presence), written by whoever answers Enter; core/presence says what
+// its entries mean.
 
 // Inputs about members.
 type (

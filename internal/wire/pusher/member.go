@@ -3,37 +3,34 @@ package pusher
 import (
 	"strconv"
 
+	"github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/session"
-	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/wire/envelope"
 )
 
-// member makes the frame of a presence entry. It never carries a position: those of a channel are of its messages.
+// member makes the frame of a presence entry: that a user came, left or changed. It never carries a position: those of a
+// channel are of its messages.
 func (e Encoder) member(dst []byte, d session.Delivery) ([]byte, bool) {
 	entry := d.Entry
-	if entry.Member == nil || entry.Event == "" {
+	change := presence.ChangeOf(entry)
+	if change == presence.None || presence.IsQuiet(entry) || change == presence.Updated && e.Protocol != V2 {
 		return dst, false
 	}
-	var name string
-	switch entry.Event {
-	case session.MemberAdded, session.MemberRemoved:
-		name = entry.Event
-	case session.MemberUpdated:
-		if e.Protocol != V2 {
-			return dst, false
-		}
+	name := change.String()
+	if change == presence.Updated {
 		name = "presence_update"
-	default:
-		return dst, false
 	}
 	f := frame{append(append(append(dst, `{"event":"`...), e.Protocol.internal()...), name...)}
 	f.b = append(f.b, '"')
 	f.channel(d.Ref.Channel)
 	data := make([]byte, 0, 64+len(entry.Data.Bytes))
-	data = envelope.AppendString(append(data, `{"user_id":`...), entry.Member.User)
-	if entry.Event != session.MemberRemoved {
-		data = append(data, `,"user_info":`...)
-		data = append(data, infoOr(entry.Data, "{}")...)
+	data = envelope.AppendString(append(data, `{"user_id":`...), entry.Key)
+	if change != presence.Removed {
+		info := []byte("{}")
+		if m, err := presence.Of(entry.Key, entry.Data); err == nil && len(m.Info) > 0 {
+			info = m.Info
+		}
+		data = append(append(data, `,"user_info":`...), info...)
 	}
 	f.text(append(data, '}'))
 	if e.Protocol == V2 {
@@ -42,12 +39,4 @@ func (e Encoder) member(dst []byte, d session.Delivery) ([]byte, bool) {
 		f.b = append(f.b, '"')
 	}
 	return append(f.b, '}'), true
-}
-
-// infoOr is a member's user_info, or what stands for none.
-func infoOr(d stream.Data, none string) []byte {
-	if d.Type == stream.JSON && len(d.Bytes) > 0 {
-		return d.Bytes
-	}
-	return []byte(none)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
@@ -42,9 +43,9 @@ func (c *Conn) Send(frame string) { c.Step(session.Frame{Data: []byte(frame)}) }
 
 // Drop ends the connection.
 func (c *Conn) Drop(clean bool) {
-	c.Step(session.Closed{Clean: clean})
-	c.world.conns = slices.DeleteFunc(c.world.conns, func(o *Conn) bool { return o == c })
 	c.followers, c.wake = nil, 0
+	c.world.conns = slices.DeleteFunc(c.world.conns, func(o *Conn) bool { return o == c })
+	c.Step(session.Closed{Clean: clean})
 }
 
 // Step hands the machine an input and carries out what follows. Inputs that come up meanwhile wait their turn.
@@ -153,6 +154,8 @@ func (c *Conn) other(e session.Effect) {
 	switch e := e.(type) {
 	case session.Identify:
 		c.User = e.User
+	case session.Admit:
+		c.answer(w.admit(c, e))
 	case session.Enter:
 		c.users[e.Tag] = e.Member.User
 		if in := w.enter(c, e); !e.Update || in.Err != nil {
@@ -189,6 +192,21 @@ func (c *Conn) other(e session.Effect) {
 	case session.Page:
 		c.answer(w.page(e))
 	}
+}
+
+// admit registers a connection under its user, unless the user has as many as there may be.
+func (w *World) admit(c *Conn, e session.Admit) session.Admitted {
+	n := 0
+	for _, o := range w.conns {
+		if o != c && o.User == e.User {
+			n++
+		}
+	}
+	if e.Limit > 0 && n >= e.Limit {
+		return session.Admitted{Err: fault.New(fault.LimitExceeded, "there are the %d connections that there may be", e.Limit)}
+	}
+	c.User = e.User
+	return session.Admitted{}
 }
 
 func (c *Conn) publish(e session.Publish) {

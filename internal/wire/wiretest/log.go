@@ -61,6 +61,9 @@ func (l *Log) Append(e stream.Entry, now int64) *stream.Entry {
 		}
 		for _, old := range slices.Backward(l.entries) {
 			if e.Key != "" && old.Key == e.Key || e.Key == "" && old.Message == e.Message {
+				if e.Kind == stream.Put && old.Kind == stream.Delete {
+					break
+				}
 				e.Key, e.Message, e.Version = old.Key, old.Message, old.Version+1
 				break
 			}

@@ -24,7 +24,8 @@ import (
 //	= name text        a variable
 //	O: protocol=2      a connection with this query; its id becomes ${socket}, or ${name.socket}
 //	C: {…}             the client sends a frame
-//	S: {…}             the server's next frame is this; ${name} binds a string that is not known yet
+//	S: {…}             the server's next frame is this; ${name} binds a string that is not known yet; at the end of the
+//	                   line … stands for any rest
 //	X: 4200            the server closed with this code
 //	N:                 the server has pinged the transport once more
 //	D: clean           the client is gone; with the word clean after a close frame
@@ -335,7 +336,7 @@ func (p *player) expect(c *Conn, want string) {
 	if !json.Valid([]byte(got)) {
 		p.fatalf("not valid JSON: %s", got)
 	}
-	want = p.expand(want)
+	want, open := strings.CutSuffix(p.expand(want), "…")
 	var pattern strings.Builder
 	var names []string
 	for rest := want; ; {
@@ -347,6 +348,9 @@ func (p *player) expect(c *Conn, want string) {
 		pattern.WriteString(regexp.QuoteMeta(rest[:at[0]]) + `([^"\\]*)`)
 		names = append(names, rest[at[0]+2:at[1]-1])
 		rest = rest[at[1]:]
+	}
+	if open {
+		pattern.WriteString(".*")
 	}
 	found := regexp.MustCompile("^" + pattern.String() + "$").FindStringSubmatch(got)
 	if found == nil {

@@ -6,9 +6,7 @@
 package wiretest
 
 import (
-	"bytes"
 	"slices"
-	"strings"
 
 	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/session"
@@ -116,77 +114,4 @@ func (w *World) after(ms int64, do func()) {
 		return
 	}
 	w.timers = append(w.timers, timer{w.Now + ms, do})
-}
-
-// members are the users of a presence log, in order of their first entry.
-func (w *World) members(ref stream.Ref) (list []session.Member, conns map[string]bool) {
-	conns = map[string]bool{}
-	for _, e := range w.Log(ref).entries {
-		i := slices.IndexFunc(list, func(m session.Member) bool { return m.User == e.Member.User })
-		switch {
-		case e.Kind == stream.Delete:
-			delete(conns, e.Key)
-			if i >= 0 && !present(conns, e.Member.User) {
-				list = slices.Delete(list, i, i+1)
-			}
-			continue
-		case i < 0:
-			list = append(list, session.Member{User: e.Member.User, Info: e.Data.Bytes})
-		default:
-			list[i].Info = e.Data.Bytes
-		}
-		conns[e.Key] = true
-	}
-	return list, conns
-}
-
-func present(conns map[string]bool, user string) bool {
-	for key := range conns {
-		if strings.HasPrefix(key, user+"\x00") {
-			return true
-		}
-	}
-	return false
-}
-
-// enter joins or changes a member of a presence log, and says what that means for the user.
-func (w *World) enter(c *Conn, e session.Enter) session.Entered {
-	if w.Broken {
-		return session.Entered{Tag: e.Tag, Err: errUnavailable}
-	}
-	list, conns := w.members(e.Ref)
-	entry := stream.Entry{Kind: stream.Put, Key: e.Member.User + "\x00" + c.ID, Conn: c.ID, NoEcho: !e.Update,
-		Member: &stream.Member{User: e.Member.User, Conn: c.ID, Cause: "join", Update: e.Update}}
-	if len(e.Member.Info) > 0 {
-		entry.Data = stream.Data{Type: stream.JSON, Bytes: bytes.Clone(e.Member.Info)}
-	}
-	known := slices.ContainsFunc(list, func(m session.Member) bool { return m.User == e.Member.User })
-	switch {
-	case e.Update:
-		entry.Event = session.MemberUpdated
-	case !present(conns, e.Member.User) && len(list) >= c.MaxMembers && !known:
-		return session.Entered{Tag: e.Tag, Err: fault.New(fault.LimitExceeded, "the channel has the %d members that it may have", c.MaxMembers)}
-	case !known:
-		entry.Event = session.MemberAdded
-	}
-	w.Append(e.Ref, entry)
-	list, _ = w.members(e.Ref)
-	l := w.Log(e.Ref)
-	return session.Entered{Tag: e.Tag, Members: list, Count: len(list), Stream: l.ID(), Serial: l.head}
-}
-
-// exit takes a connection of a member out.
-func (w *World) exit(c *Conn, user string, e session.Exit) {
-	key := user + "\x00" + c.ID
-	_, conns := w.members(e.Ref)
-	if !conns[key] {
-		return
-	}
-	delete(conns, key)
-	entry := stream.Entry{Kind: stream.Delete, Key: key, Conn: c.ID, NoEcho: true,
-		Member: &stream.Member{User: user, Conn: c.ID, Cause: e.Cause}}
-	if !present(conns, user) {
-		entry.Event = session.MemberRemoved
-	}
-	w.Append(e.Ref, entry)
 }
