@@ -194,8 +194,12 @@ type (
 	Wake struct{ At int64 }
 	// Ping asks the transport for a WebSocket ping.
 	Ping struct{}
-	// Identify says who the client is, for terminate, counts and messages to users.
-	Identify struct{ User string }
+	// Identify says who the client is, for terminate, counts and messages to users. Capable tells what the client may
+	// do on a channel through others (message_update_own and the like); any goroutine may call it. nil: everything.
+	Identify struct {
+		User    string
+		Capable func(capability, channel string) bool
+	}
 	// Close sends a close frame after everything queued and ends the connection.
 	Close struct {
 		Code   uint16

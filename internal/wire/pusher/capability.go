@@ -1,38 +1,42 @@
 package pusher
 
 import (
+	"strings"
+
 	"github.com/continuo-rt/continuo/internal/core/channel"
 	"github.com/continuo-rt/continuo/internal/wire/envelope"
 )
 
-// capability is one thing that the user_data of a sign-in can confine to channels.
-type capability uint8
-
+// The capabilities that the socket itself is confined by.
 const (
-	capSubscribe capability = iota
-	capPublish
-	capHistory
-	capPresence
-	capCount
+	capSubscribe = "subscribe"
+	capPublish   = "publish"
+	capHistory   = "history"
+	capPresence  = "presence"
 )
 
-var capNames = [capCount]string{"subscribe", "publish", "history", "presence"}
-
-// capabilities are the channels that each capability is confined to; one that is not given is not confined.
-type capabilities struct {
-	given    [capCount]bool
-	patterns [capCount][]channel.Pattern
+// common reports whether a capability is there unless it was confined.
+func common(name string) bool {
+	return name == capSubscribe || name == capPublish || name == capHistory || name == capPresence
 }
 
 // maxPatterns bounds what is tried on every check.
 const maxPatterns = 100
 
-// may reports whether the user may do something on a channel.
-func (u *user) may(c capability, name string) bool {
-	if u.caps == nil || !u.caps.given[c] {
+// capabilities are the channels that the user_data of a sign-in gives each capability on. They are never changed.
+type capabilities map[string][]channel.Pattern
+
+// may reports whether the user may do something on a channel. A sign-in without capabilities gives all; one with some
+// gives what it names, and the common ones that it does not name.
+func (c capabilities) may(capability, name string) bool {
+	if c == nil {
 		return true
 	}
-	for _, p := range u.caps.patterns[c] {
+	patterns, given := c[spell(capability)]
+	if !given {
+		return common(capability)
+	}
+	for _, p := range patterns {
 		if p.Match(name) {
 			return true
 		}
@@ -40,32 +44,41 @@ func (u *user) may(c capability, name string) bool {
 	return false
 }
 
-// parseCapabilities reads the member capabilities of user_data: an object of pattern lists.
-func parseCapabilities(v envelope.Value) (c *capabilities, problem string) {
+// capable is may for others, nil when there is nothing to ask.
+func (c capabilities) capable() func(capability, name string) bool {
+	if c == nil {
+		return nil
+	}
+	return c.may
+}
+
+// spell makes one of the two spellings, message-update-own and message_update_own.
+func spell(capability string) string { return strings.ReplaceAll(capability, "-", "_") }
+
+// capabilitiesOf reads the member capabilities of user_data: an object of pattern lists.
+func capabilitiesOf(v envelope.Value) (c capabilities, problem string) {
 	if !v.Given() {
 		return nil, ""
 	}
 	if v.Kind() != envelope.Object {
 		return nil, "capabilities must be an object"
 	}
-	c = &capabilities{}
-	for i, name := range capNames {
-		list := v.Get(name)
-		if !list.Given() {
-			continue
+	c = capabilities{}
+	for name, list := range v.Members() {
+		key := spell(string(name))
+		if list.Kind() != envelope.Array || len(c) >= maxPatterns {
+			return nil, "capabilities." + key + " must be an array of channel patterns"
 		}
-		if list.Kind() != envelope.Array {
-			return nil, "capabilities." + name + " must be an array of channel patterns"
-		}
-		c.given[i] = true
+		patterns := []channel.Pattern{}
 		for item := range list.Items() {
 			s, ok := item.Text()
 			p, err := channel.ParsePattern(s)
-			if !ok || err != nil || len(c.patterns[i]) >= maxPatterns {
-				return nil, "capabilities." + name + " must be an array of at most 100 channel patterns"
+			if !ok || err != nil || len(patterns) >= maxPatterns {
+				return nil, "capabilities." + key + " must be an array of at most 100 channel patterns"
 			}
-			c.patterns[i] = append(c.patterns[i], p)
+			patterns = append(patterns, p)
 		}
+		c[key] = patterns
 	}
 	return c, ""
 }

@@ -13,7 +13,7 @@ import (
 type user struct {
 	id   string
 	info []byte // user_info, for presence channels whose auth string carries no member
-	caps *capabilities
+	capabilities
 }
 
 // signin verifies that the application vouches for a user.
@@ -59,7 +59,7 @@ func (m *Machine) vouched(v envelope.Value, data string) (problem string) {
 		m.fail(codeUnauthorized, "the connection has signed in as another user")
 		return ""
 	}
-	caps, problem := parseCapabilities(v.Get("capabilities"))
+	caps, problem := capabilitiesOf(v.Get("capabilities"))
 	if problem != "" {
 		return problem
 	}
@@ -67,7 +67,7 @@ func (m *Machine) vouched(v envelope.Value, data string) (problem string) {
 	if !ok {
 		return ""
 	}
-	m.user.caps = caps
+	m.user.capabilities = caps
 	if info := v.Get("user_info"); info.Given() {
 		m.user.info = append([]byte(nil), info...)
 	}
@@ -78,7 +78,7 @@ func (m *Machine) vouched(v envelope.Value, data string) (problem string) {
 	m.send(f.end(m.nextID()))
 	if m.user.id == "" {
 		m.user.id = id
-		m.do(session.Identify{User: id})
+		m.do(session.Identify{User: id, Capable: caps.capable()})
 		m.followUser(name)
 	}
 	if len(watch) > 0 {
