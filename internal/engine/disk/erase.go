@@ -33,7 +33,7 @@ func (x *erasure) add(e *stream.Entry) {
 
 const (
 	eraseBatch  = 512 // rows of one batch
-	fewRows     = 64  // up to so many rows are deleted one by one: range tombstones make reads slower
+	fewRows     = 256 // up to so many rows are deleted one by one: fresh range tombstones make every read slower
 	eraseJobMax = 256 // headers that one job looks at
 )
 
@@ -80,7 +80,7 @@ func (x *eraser) delete(key []byte) error {
 
 func (x *eraser) rows(j *cutJob) error {
 	lo := j.before.swept + 1
-	if err := x.span(entryKey(nil, x.num, lo), entryKey(nil, x.num, x.floor+1)); err != nil || !j.before.Mutated {
+	if err := x.entries(lo); err != nil || !j.before.Mutated {
 		return err
 	}
 	from, to := stream.MessageSubject(lo), stream.MessageSubject(x.floor+1)
@@ -114,6 +114,19 @@ func (x *eraser) rows(j *cutJob) error {
 			return over(serial, v, j.after)
 		})
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entries deletes the entries up to the floor.
+func (x *eraser) entries(lo uint64) error {
+	if x.floor-lo >= fewRows {
+		return x.batch.DeleteRange(entryKey(nil, x.num, lo), entryKey(nil, x.num, x.floor+1), nil)
+	}
+	for n := lo; n <= x.floor; n++ {
+		if err := x.batch.Delete(entryKey(nil, x.num, n), nil); err != nil {
 			return err
 		}
 	}

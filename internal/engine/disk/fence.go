@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -45,8 +46,20 @@ func (f *fence) file(open func() (vfs.File, error)) (file vfs.File, err error) {
 	return file, err
 }
 
+// noting opens a file whose syncs are noted if it is pebble's manifest or log.
+func (f *fence) noting(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	file, err := f.file(open)
+	if err == nil {
+		base := f.PathBase(name)
+		if strings.HasPrefix(base, "MANIFEST-") || strings.HasSuffix(base, ".log") {
+			file.(*fencedFile).noted = name
+		}
+	}
+	return file, err
+}
+
 func (f *fence) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.file(func() (vfs.File, error) { return f.FS.Create(name, c) })
+	return f.noting(name, func() (vfs.File, error) { return f.FS.Create(name, c) })
 }
 
 func (f *fence) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
@@ -54,7 +67,12 @@ func (f *fence) OpenReadWrite(name string, c vfs.DiskWriteCategory, opts ...vfs.
 }
 
 func (f *fence) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return f.file(func() (vfs.File, error) { return f.FS.ReuseForWrite(oldname, newname, c) })
+	return f.noting(newname, func() (vfs.File, error) {
+		if err := f.noteNextLog(oldname); err != nil {
+			return nil, err
+		}
+		return f.FS.ReuseForWrite(oldname, newname, c)
+	})
 }
 
 func (f *fence) OpenDir(name string) (vfs.File, error) {
@@ -66,7 +84,12 @@ func (f *fence) Link(oldname, newname string) error {
 }
 
 func (f *fence) Remove(name string) error {
-	return f.change(func() error { return f.FS.Remove(name) })
+	return f.change(func() error {
+		if err := f.noteNextLog(name); err != nil {
+			return err
+		}
+		return f.FS.Remove(name)
+	})
 }
 
 func (f *fence) RemoveAll(name string) error {
@@ -87,10 +110,13 @@ func (f *fence) Unwrap() vfs.FS { return f.FS }
 type fencedFile struct {
 	vfs.File
 	fence *fence
+	noted string // the path of a manifest, or of a log that was not synced yet
+	size  int64  // what was written
 }
 
 func (f *fencedFile) Write(p []byte) (n int, err error) {
 	err = f.fence.change(func() (err error) { n, err = f.File.Write(p); return err })
+	f.size += int64(n)
 	return n, err
 }
 
@@ -99,8 +125,20 @@ func (f *fencedFile) WriteAt(p []byte, off int64) (n int, err error) {
 	return n, err
 }
 
-func (f *fencedFile) Sync() error     { return f.fence.change(f.File.Sync) }
-func (f *fencedFile) SyncData() error { return f.fence.change(f.File.SyncData) }
+func (f *fencedFile) Sync() error     { return f.synced(f.fence.change(f.File.Sync)) }
+func (f *fencedFile) SyncData() error { return f.synced(f.fence.change(f.File.SyncData)) }
+
+func (f *fencedFile) synced(err error) error {
+	switch {
+	case err != nil || f.noted == "":
+	case strings.HasSuffix(f.noted, ".log"):
+		err = f.fence.note(logNote, f.noted, 0, false)
+		f.noted = ""
+	default:
+		err = f.fence.note(manifestNote, f.noted, f.size, false)
+	}
+	return err
+}
 
 func (f *fencedFile) SyncTo(length int64) (full bool, err error) {
 	err = f.fence.change(func() (err error) { full, err = f.File.SyncTo(length); return err })

@@ -229,8 +229,12 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 
 // explain turns an error of opening pebble into one that says what to do.
 func (s *Store) explain(err error) error {
-	if noSpace(err) || errors.Is(err, os.ErrPermission) {
+	if noSpace(err) || errors.Is(err, os.ErrPermission) || errors.Is(err, errFenced) {
 		return fmt.Errorf("the store in %s cannot be opened: %w", s.path(), err)
+	}
+	var d *damage
+	if errors.As(plain(err), &d) {
+		return &CorruptError{File: d.file, Err: errors.New(d.msg)}
 	}
 	return &CorruptError{File: s.path(), Err: err}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,7 +65,7 @@ func (l *life) pebbleOptions() *pebble.Options {
 			if noSpace(err) {
 				l.noSpace.Store(true)
 			}
-			l.opt.Events.err("compaction or flush", err)
+			l.opt.Events.err("compaction or flush", plain(err))
 		},
 		FlushEnd: func(i pebble.FlushInfo) {
 			if i.Err == nil {
@@ -101,12 +102,14 @@ func (l *life) get(key []byte) (v []byte, closer io.Closer, err error) {
 	return nil, nil, l.readError(err)
 }
 
+// readError is what a failed read is for whoever asked. What failed goes to the events: clients learn no paths.
 func (l *life) readError(err error) error {
 	if err == nil {
 		return nil
 	}
+	err = plain(err)
 	l.opt.Events.err("read", err)
-	return fault.New(fault.Unavailable, "the store cannot be read: %w", err)
+	return &fault.Error{Kind: fault.Unavailable, Msg: "the store cannot be read", Err: err}
 }
 
 // corrupt is the error for rows that are not what was written. It is an Unavailable fault for clients: nothing is
@@ -114,7 +117,27 @@ func (l *life) readError(err error) error {
 func (l *life) corrupt(what string, err error) error {
 	err = fmt.Errorf("%s: %w; stop the server and run: continuo store verify", what, err)
 	l.opt.Events.err("corrupt row", err)
-	return fault.New(fault.Unavailable, "the store cannot be read: %w", err)
+	return &fault.Error{Kind: fault.Unavailable, Msg: "the store cannot be read", Err: err}
+}
+
+// damage is an error of pebble that says which file is damaged.
+type damage struct {
+	file string
+	msg  string
+	err  error
+}
+
+func (d *damage) Error() string { return d.file + ": " + d.msg }
+func (d *damage) Unwrap() error { return d.err }
+
+// plain gives pebble's errors about damaged files one line and the file's name.
+func plain(err error) error {
+	info := pebble.ExtractDataCorruptionInfo(err)
+	if info == nil {
+		return err
+	}
+	msg, _, _ := strings.Cut(info.Details.Error(), "\n")
+	return &damage{file: info.Path, msg: msg, err: err}
 }
 
 // acquire lets db be used until release. It fails once the life has ended.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -56,7 +55,7 @@ func (s *Store) begin(fresh bool) (*life, error) {
 	if err := l.facts(fresh); err != nil {
 		db.Close()
 		l.blocks.Unref()
-		return nil, err
+		return nil, s.explain(err)
 	}
 	for range s.opt.Shards {
 		l.shards = append(l.shards, newShard(l))
@@ -86,8 +85,7 @@ func (l *life) facts(fresh bool) error {
 		return err
 	}
 	if raw, err := hex.DecodeString(string(v)); !ok || err != nil || len(raw) != 16 {
-		return fmt.Errorf("the store in %s has no epoch: it was not made by this program, or is damaged; "+
-			"restore a backup or run: continuo store repair", l.store.dir)
+		return errors.New("the store has no epoch: it was not made by this program, or rows are missing")
 	}
 	l.epoch = string(v)
 	if v, ok, err = l.fact(forgetKey); err != nil {

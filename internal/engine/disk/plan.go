@@ -44,7 +44,11 @@ func (l *life) plan(st *strm, kind stream.CutKind, target uint64) (*cutJob, erro
 
 // scan reads the entries that go: it folds them into the checkpoint, or finds the keys that end with them.
 func (j *cutJob) scan(r *reader, fold stream.Fold) error {
-	states := make(map[string]*folded)
+	type work struct {
+		folded
+		entries []*stream.Entry
+	}
+	states := make(map[string]*work)
 	var failed error
 	err := r.walk(span{r.v.Floor + 1, j.to.Serial}, false, func(e *stream.Entry) bool {
 		if e.Key == "" {
@@ -54,18 +58,18 @@ func (j *cutJob) scan(r *reader, fold stream.Fold) error {
 		name := stream.KeySubject(e.Key)
 		f := states[e.Key]
 		if f == nil {
-			f = &folded{}
+			f = &work{}
 			if j.keep {
-				if *f, failed = r.newestState(name, j.to.Serial, 0); failed != nil {
+				if f.folded, failed = r.newestState(name, j.to.Serial, 0); failed != nil {
 					return false
 				}
 			}
 			states[e.Key] = f
 		}
 		if j.keep && e.Serial > f.at {
-			failed = f.next(fold, e)
+			f.entries = append(f.entries, e)
 		}
-		return failed == nil
+		return true
 	})
 	if err == nil {
 		err = failed
@@ -75,8 +79,11 @@ func (j *cutJob) scan(r *reader, fold stream.Fold) error {
 	}
 	for key, f := range states {
 		if j.keep {
+			if err := f.next(fold, f.entries...); err != nil {
+				return err
+			}
 			if f.live {
-				j.rows = append(j.rows, stateRow{stream.KeySubject(key), *f})
+				j.rows = append(j.rows, stateRow{stream.KeySubject(key), f.folded})
 				j.erase.state[key] = f.at
 			}
 			continue

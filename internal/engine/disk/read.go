@@ -241,6 +241,9 @@ func (r *reader) walk(s span, reverse bool, f func(*stream.Entry) bool) error {
 	if s.lo > s.hi {
 		return nil
 	}
+	if s.hi-s.lo < fewEntries {
+		return r.few(s, reverse, f)
+	}
 	it, err := r.l.db.NewIter(&pebble.IterOptions{
 		LowerBound: entryKey(nil, r.v.num, s.lo), UpperBound: entryKey(nil, r.v.num, s.hi+1)})
 	if err != nil {
@@ -283,15 +286,36 @@ func (r *reader) walk(s span, reverse bool, f func(*stream.Entry) bool) error {
 	return nil
 }
 
+// fewEntries is how many entries are cheaper to get one by one than with an iterator.
+const fewEntries = 4
+
+func (r *reader) few(s span, reverse bool, f func(*stream.Entry) bool) error {
+	for i := range s.hi - s.lo + 1 {
+		n := s.lo + i
+		if reverse {
+			n = s.hi - i
+		}
+		e, err := r.entry(n)
+		if err != nil || !f(e) {
+			return err
+		}
+	}
+	return nil
+}
+
 // arena copies small values into shared blocks.
-type arena struct{ free []byte }
+type arena struct {
+	free []byte
+	size int
+}
 
 func (a *arena) clone(v []byte) []byte {
 	if len(v) > 4<<10 {
 		return append([]byte(nil), v...)
 	}
 	if cap(a.free)-len(a.free) < len(v) {
-		a.free = make([]byte, 0, 16<<10)
+		a.size = min(max(2*a.size, 1<<10, len(v)), 16<<10)
+		a.free = make([]byte, 0, a.size)
 	}
 	n := len(a.free)
 	a.free = append(a.free, v...)

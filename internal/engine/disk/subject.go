@@ -177,13 +177,9 @@ func (r *reader) state(q *stream.Query, p *stream.Page) error {
 		if p.Entries = append(p.Entries, e); len(p.Entries) <= stateTail || fold == nil {
 			return true, nil
 		}
-		for _, e := range p.Entries { // the row that is due is not kept yet
-			if err := f.next(fold, e); err != nil {
-				return false, err
-			}
-		}
+		err = f.next(fold, p.Entries...) // the row that is due is not kept yet
 		p.Entries = nil
-		return true, nil
+		return err == nil, err
 	})
 }
 
