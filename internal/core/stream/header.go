@@ -67,6 +67,8 @@ func (h Header) next(e *Entry, ok bool, g Guard) (Header, error) {
 	switch {
 	case !ok:
 		return h, fault.New(fault.NotFound, "there is no such message: it never existed, or retention has removed it")
+	case g.IfCreator != "" && g.IfCreator != h.Creator:
+		return h, fault.New(fault.Forbidden, "the message was begun by someone else")
 	case h.Deleted:
 		return h, fault.New(fault.Conflict, "the message was deleted (version %d)", h.Version).With(uint64(h.Version))
 	case g.IfVersion > 0 && g.IfVersion != h.Version:

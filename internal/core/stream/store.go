@@ -55,6 +55,7 @@ type Guard struct {
 	IfVersion  uint32 // the message's current version must be this; 0 = any
 	IfSerial   uint64 // the newest entry of the subject must have this serial; 0 = any
 	IfAbsent   bool   // a put only if the key is not live
+	IfCreator  string // a mutation only if this user began the message; empty = anyone
 	MaxBytes   uint64 // size that a message's data may grow to; 0 = unlimited
 	MaxVersion uint32 // versions that a message may have; 0 = unlimited
 }
@@ -79,7 +80,7 @@ type Result struct {
 	Row     uint64  // serial of the history row that the entry belongs to: the create, or the message's last put
 	Version uint32
 	// Err is a fault when Outcome is Refused (Conflict with Detail = current version, NotFound, Invalid, TooLarge,
-	// LimitExceeded, Mismatch) or Unknown.
+	// LimitExceeded, Mismatch, Forbidden) or Unknown.
 	Err error
 }
 

@@ -11,6 +11,7 @@ import (
 
 var guardTests = []test{
 	{"guards", nil, (*world).testGuards},
+	{"only who began a message", nil, (*world).testCreator},
 	{"a message by its serial and by its key", nil, (*world).testAlias},
 	{"one winner of an if_version race", nil, (*world).testIfVersionRace},
 	{"a thousand appends to one message", nil, (*world).testThousandAppends},
@@ -56,6 +57,24 @@ func (w *world) testGuards() {
 	if s := w.state(stream.Query{Ref: room, Key: "k"}); s == nil || s.Data != "3" || s.Version != 1 {
 		w.Fatalf("the key's state is %+v", s)
 	}
+}
+
+func (w *world) testCreator() {
+	begin, first := create(room, "a"), put(room, "k", "1")
+	begin.Entry.User, first.Entry.User = "ann", "ann"
+	w.applied(begin, first) // messages 1 and 2
+	later := put(room, "k", "2")
+	later.Entry.User = "bob"
+	w.applied(later) // a later put does not make the message another's
+	w.applied(create(room, "of a backend"))
+	for message, creator := range map[uint64]string{1: "ann", 2: "ann", 4: ""} {
+		w.wantRefused(fmt.Sprintf("bob's update of message %d", message),
+			w.append(guarded(update(room, message, "x"), stream.Guard{IfCreator: "bob"}))[0], fault.Forbidden)
+		if creator != "" {
+			w.applied(guarded(update(room, message, "x"), stream.Guard{IfCreator: creator}))
+		}
+	}
+	w.wantRefused("a message that never was", w.append(guarded(update(room, 77, "x"), stream.Guard{IfCreator: "bob"}))[0], fault.NotFound)
 }
 
 func (w *world) testAlias() {

@@ -1,0 +1,52 @@
+package session
+
+import (
+	"github.com/continuo-rt/continuo/internal/core/auth"
+	"github.com/continuo-rt/continuo/internal/core/stream"
+)
+
+// Inputs of faces with tokens and lists of members.
+type (
+	// Authenticated answers Authenticate. Err is a fault: AuthFailed, or Unavailable when the keys cannot be had now.
+	Authenticated struct {
+		Grant auth.Grant
+		Err   error
+	}
+	// Listed answers List: the members of the presence log at Serial. A follower that resumes from Stream and Serial
+	// misses nothing after them.
+	Listed struct {
+		Tag     Tag
+		Members []Member // one per user; nil when there are more than the policy lists
+		Count   int      // users
+		Stream  stream.ID
+		Serial  uint64
+		// Err is a fault: NotProvable below what is retained, Invalid ahead of it, Unavailable.
+		Err error
+	}
+)
+
+// Effects of faces with tokens, adoptable sessions and lists of members.
+type (
+	// Adopt makes the connection known under the id of a session that its client had before; whoever holds that id now is
+	// told Terminate with Replaced. The machine has checked the secret. It must come before the first Follow.
+	Adopt struct{ ID string }
+	// Authenticate proves a token, answered by Authenticated.
+	Authenticate struct{ Token string }
+	// List asks who the members of a presence log are without joining it, answered by Listed: now, or at one serial, or
+	// at a time (unix ms).
+	List struct {
+		Tag      Tag
+		Ref      stream.Ref
+		AtSerial bool
+		Serial   uint64
+		AtTime   bool
+		Time     int64
+	}
+)
+
+func (Authenticated) input() {}
+func (Listed) input()        {}
+
+func (Adopt) effect()        {}
+func (Authenticate) effect() {}
+func (List) effect()         {}
