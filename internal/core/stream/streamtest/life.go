@@ -110,8 +110,12 @@ func (w *world) testCrash() {
 		before := w.bounds(room)
 		w.store = w.h.Crash()
 		for _, a := range answers {
-			if r := wait(w, "the answer of a store that crashed", a); r != nil && r[0].Outcome == stream.Applied && !w.has(r[0].Entry) {
-				w.Fatalf("%+v was answered and is lost", r[0])
+			select { // a store that crashed need not answer, but what it answers must be true
+			case r := <-a:
+				if r != nil && r[0].Outcome == stream.Applied && !w.has(r[0].Entry) {
+					w.Fatalf("%+v was answered and is lost", r[0])
+				}
+			default:
 			}
 		}
 		after := w.bounds(room)
@@ -153,10 +157,9 @@ func (w *world) has(id stream.EntryID) bool {
 func (w *world) testCrashBatch() {
 	w.applied(create(room, "first"))
 	reached := w.hold()
-	answer := w.laterAny(numbered(0, 30)...)
+	w.laterAny(numbered(0, 30)...)
 	wait(w, "the sync", reached)
 	w.store = w.h.Crash()
-	wait(w, "the answer", answer)
 	if n := len(w.all(room)); n != 1 && n != 31 {
 		w.Fatalf("%d entries: a batch of 30 is there in part", n)
 	}
