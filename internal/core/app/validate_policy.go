@@ -106,8 +106,9 @@ func (c *checker) snapshotURL(key, s string) {
 	}
 }
 
-// loginFields are the members of a feed login that are not filters.
-var loginFields = []string{"type", "apiKey", "channels", "receiveType", "clientName", "lang", "serverEpoch", "lastSeenId"}
+// loginFields are the members of a feed login, and of its answer, that are not filters.
+var loginFields = []string{"type", "apiKey", "channels", "receiveType", "clientName", "lang", "serverEpoch", "lastSeenId",
+	"connId", "userId", "access", "ignored", "resume"}
 
 func (c *checker) feed(at string, f FeedPolicy) {
 	for _, field := range slices.Sorted(maps.Keys(f.Filters)) {

@@ -29,6 +29,9 @@ func (e Encoder) State(k stream.Kind) bool { return k.Mutation() }
 // Whole implements session.Encoder.
 func (e Encoder) Whole() bool { return true }
 
+// Conflates reports whether a follower that is behind may be sent the newest version of each key alone.
+func (e Encoder) Conflates() bool { return e.Conflate }
+
 // Position implements session.Encoder: the protocol has no frame for it. The cursor of a filtered client may age out.
 func (e Encoder) Position([]byte, stream.Ref, stream.ID, uint64) []byte { return nil }
 
@@ -44,7 +47,7 @@ func (e Encoder) Entry(dst []byte, d session.Delivery) ([]byte, bool) {
 	return f.json(dst), true
 }
 
-// passes applies the filters to the payload, a deletion's to what was deleted. A deletion that cleared its payload goes
+// passes applies the filters to the payload, a deletion's to what was deleted. A deletion of which nothing is left goes
 // to everybody: who had the message must learn that it is gone.
 func (e Encoder) passes(f *frame) bool {
 	return e.Filter == nil || f.deleted && f.payload.Type == stream.NoData || e.Filter.Match(f.event, f.payload.Bytes)
@@ -65,13 +68,21 @@ type frame struct {
 func show(d session.Delivery) (frame, bool) {
 	e := d.Entry
 	f := frame{channel: d.Ref.Channel, key: e.Key, event: e.Event, payload: e.Data, id: e.ID()}
-	switch {
-	case e.Kind.Row():
+	if e.Kind.Row() {
 		return f, true
-	case !e.Kind.Mutation() || d.State == nil || !d.State.Exists():
+	}
+	there := d.State != nil && d.State.Exists()
+	switch {
+	case !e.Kind.Mutation():
+		return f, false
+	case there:
+		f.event, f.payload = d.State.Event, d.State.Data
+	case e.Kind == stream.Delete: // retention has ended the message: that it was deleted still holds
+		f.payload = stream.Data{}
+	default:
 		return f, false
 	}
-	f.event, f.payload, f.deleted = d.State.Event, d.State.Data, e.Kind == stream.Delete
+	f.deleted = e.Kind == stream.Delete
 	if f.key == "" {
 		f.message = e.Message
 	}
@@ -101,25 +112,27 @@ func (f *frame) json(dst []byte) []byte {
 		dst = envelope.AppendString(append(dst, `,"event":`...), f.event)
 	}
 	if !f.deleted {
-		dst = appendPayload(append(dst, `,"payload":`...), f.payload)
+		dst = AppendPayload(append(dst, `,"payload":`...), f.payload)
 	}
 	dst = strconv.AppendInt(append(dst, `,"ts":`...), f.id.Time, 10)
 	if f.id.Serial != 0 {
-		dst = append(append(append(dst, `,"entryId":"`...), f.id.String()...), '"')
+		dst = append(appendID(append(dst, `,"entryId":"`...), f.id), '"')
 	}
 	return append(dst, '}')
 }
 
-// appendPayload shows data as a value: JSON as it is, a text that is a JSON object or array as that value, any other
-// text as a string, bytes in base64.
-func appendPayload(dst []byte, d stream.Data) []byte {
+func appendID(dst []byte, id stream.EntryID) []byte {
+	return strconv.AppendUint(append(strconv.AppendInt(dst, id.Time, 10), '-'), id.Serial, 10)
+}
+
+// AppendPayload shows data as a JSON value: JSON as it is, a text that is a JSON object or array as that value, any
+// other text as a string, bytes in base64, nothing as null.
+func AppendPayload(dst []byte, d stream.Data) []byte {
 	switch {
-	case d.Type == stream.JSON:
+	case d.Type == stream.JSON, d.Type == stream.Text && structured(d.Bytes):
 		return append(dst, d.Bytes...)
 	case d.Type == stream.Bytes:
 		return envelope.AppendString(dst, base64.StdEncoding.EncodeToString(d.Bytes))
-	case d.Type == stream.Text && structured(d.Bytes):
-		return append(dst, d.Bytes...)
 	case d.Type == stream.Text:
 		return envelope.AppendString(dst, d.Bytes)
 	}

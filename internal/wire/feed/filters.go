@@ -9,22 +9,20 @@ import (
 )
 
 // filter compiles what applies to one channel: the login's filters, each confined to what the key is entitled to.
-func (m *Machine) filter(name string, policy map[string]app.FeedFilter) (*filter.Set, *Refusal) {
+func (m *Machine) filter(a *attach, name string, policy map[string]app.FeedFilter) (*filter.Set, *Refusal) {
 	var spec filter.Spec
-	for _, field := range sortedKeys(policy) {
-		values, r := m.login.values(field)
+	for _, f := range sortedKeys(policy) {
+		values, r := a.login.values(f)
 		if r != nil {
 			return nil, r
 		}
-		if confined, ok := m.key.Filters[field]; ok {
+		if confined, ok := a.key.Filters[f]; ok {
 			values = intersect(values, confined)
 		}
-		m.fields[field] = values
-		if values == nil {
-			continue
+		a.note(f, values)
+		if values != nil {
+			spec.Clauses = append(spec.Clauses, filter.Clause{Path: policy[f].Path, Values: values, Exempt: exempt(policy[f].Exempt, name)})
 		}
-		f := policy[field]
-		spec.Clauses = append(spec.Clauses, filter.Clause{Path: f.Path, Values: values, Exempt: exempt(f.Exempt, name)})
 	}
 	set, err := filter.Compile(spec)
 	if err != nil {
@@ -36,10 +34,17 @@ func (m *Machine) filter(name string, policy map[string]app.FeedFilter) (*filter
 	return m.opts.Intern(set), nil
 }
 
+// note remembers a filter for login_ok.
+func (a *attach) note(name string, values []string) {
+	if !slices.ContainsFunc(a.fields, func(f field) bool { return f.name == name }) {
+		a.fields = append(a.fields, field{name, values})
+	}
+}
+
 // intersect confines what was asked for (nil: everything) to what is allowed.
 func intersect(asked, allowed []string) []string {
 	if asked == nil {
-		return slices.Clone(allowed)
+		return append([]string{}, allowed...)
 	}
 	both := []string{}
 	for _, v := range asked {

@@ -5,8 +5,9 @@
 package feed
 
 import (
+	"bytes"
 	"fmt"
-	"sort"
+	"slices"
 
 	"github.com/continuo-rt/continuo/internal/core/filter"
 	"github.com/continuo-rt/continuo/internal/wire/envelope"
@@ -15,7 +16,8 @@ import (
 // Limits of a login frame.
 const (
 	MaxLogin    = 64 << 10 // bytes
-	MaxChannels = 256
+	MaxChannels = 256      // of `channels`, and of `lastSeenId`
+	maxText     = 4096     // bytes of any other text
 )
 
 // Login is what the first frame asks for.
@@ -33,37 +35,48 @@ type Login struct {
 	Arrays map[string]envelope.Value
 }
 
-// Refusal is an error frame and the close that follows it.
+// Refusal is why a connection ends: an error frame and the close that follows it.
 type Refusal struct {
-	Code  string // of the error frame; empty: only the close
+	Code  string // of the error frame; empty: no frame, only the close
 	Msg   string
 	Close uint16
 }
 
+// Error implements error.
 func (r *Refusal) Error() string { return r.Code + ": " + r.Msg }
 
+// Close codes of the protocol.
+const (
+	closeFix      = 4000 // what the client sent is wrong: retrying does not help
+	closeRevoked  = 4001
+	closeSlow     = 4002
+	closeTooMany  = 4003
+	closeRestart  = 1012
+	closeTooLarge = 1009
+	closeFault    = 1011
+	closeBusy     = 1013
+)
+
 func invalid(field, format string, args ...any) *Refusal {
-	return &Refusal{Code: "invalid_login", Msg: field + ": " + fmt.Sprintf(format, args...), Close: 4000}
+	return &Refusal{Code: "invalid_login", Msg: field + ": " + fmt.Sprintf(format, args...), Close: closeFix}
+}
+
+func notALogin(format string, args ...any) *Refusal {
+	return &Refusal{Code: "first_message_must_be_login", Msg: fmt.Sprintf(format, args...), Close: closeFix}
 }
 
 // DecodeLogin reads the first frame. Unknown fields are kept if they are arrays (they may be filters) and ignored
 // otherwise.
 func DecodeLogin(data []byte) (*Login, *Refusal) {
-	first := func(msg string) (*Login, *Refusal) {
-		return nil, &Refusal{Code: "first_message_must_be_login", Msg: msg, Close: 4000}
-	}
 	if len(data) > MaxLogin {
-		return nil, invalid("login", "%d bytes; %d are allowed", len(data), MaxLogin)
+		return nil, &Refusal{Msg: "the login is larger than 64 KiB", Close: closeTooLarge}
 	}
-	v, err := envelope.Parse(data)
+	v, err := envelope.Parse(bytes.Clone(data)) // the login outlives the frame
 	if err != nil {
-		return first("the first frame must be a JSON object with \"type\":\"login\": " + err.Error())
-	}
-	if v.Kind() != envelope.Object {
-		return first("the first frame must be a JSON object with \"type\":\"login\"")
+		return nil, notALogin(`the first frame must be a JSON object with "type":"login": %v`, err)
 	}
 	if kind, ok := v.Get("type").Text(); !ok || kind != "login" {
-		return first("the first frame must have \"type\":\"login\"")
+		return nil, notALogin(`the first frame must be a JSON object with "type":"login"`)
 	}
 	l := &Login{Cursors: map[string]string{}, Arrays: map[string]envelope.Value{}}
 	for name, value := range v.Members() {
@@ -90,14 +103,13 @@ func (l *Login) member(field string, v envelope.Value) *Refusal {
 	case "serverEpoch":
 		return text(field, v, &l.Epoch, nil)
 	case "receiveType":
-		var mode string
-		if r := text(field, v, &mode, nil); r != nil {
-			return r
-		}
-		if mode != "" && mode != "json" && mode != "binary" {
-			return invalid(field, "use \"json\" or \"binary\"")
+		mode := "json"
+		r := text(field, v, &mode, nil)
+		if r == nil && mode != "json" && mode != "binary" {
+			r = invalid(field, `%q is not known: use "json" or "binary"`, clip(mode))
 		}
 		l.Binary = mode == "binary"
+		return r
 	case "channels":
 		return l.channels(v)
 	case "lastSeenId":
@@ -118,9 +130,8 @@ func text(field string, v envelope.Value, to *string, given *bool) *Refusal {
 	if !ok {
 		return invalid(field, "it must be a string")
 	}
-	const most = 4096
-	if len(s) > most {
-		return invalid(field, "%d bytes; %d are allowed", len(s), most)
+	if len(s) > maxText {
+		return invalid(field, "%d bytes; %d are allowed", len(s), maxText)
 	}
 	*to = s
 	if given != nil {
@@ -137,19 +148,19 @@ func (l *Login) channels(v envelope.Value) *Refusal {
 		return invalid("channels", "it must be an array of channel names")
 	}
 	l.Channels = []string{}
-	seen := map[string]bool{}
+	i := 0
 	for item := range v.Items() {
-		name, ok := item.Text()
-		if !ok {
-			return invalid("channels", "item %d is not a string", len(l.Channels))
-		}
-		if len(l.Channels) == MaxChannels {
+		if i == MaxChannels {
 			return invalid("channels", "more than %d channels", MaxChannels)
 		}
-		if !seen[name] {
-			seen[name] = true
+		name, ok := item.Text()
+		if !ok {
+			return invalid("channels", "item %d is not a string", i)
+		}
+		if !slices.Contains(l.Channels, name) {
 			l.Channels = append(l.Channels, name)
 		}
+		i++
 	}
 	return nil
 }
@@ -162,16 +173,15 @@ func (l *Login) cursors(v envelope.Value) *Refusal {
 		return invalid("lastSeenId", "it must be an object of channel name to entry id")
 	}
 	for name, value := range v.Members() {
-		channel := string(name)
-		id, ok := value.Text()
-		if !ok && value.Given() {
-			return invalid("lastSeenId", "the entry id of %q must be a string", clip(channel))
-		}
 		if len(l.Cursors) == MaxChannels {
 			return invalid("lastSeenId", "more than %d channels", MaxChannels)
 		}
-		if ok {
-			l.Cursors[channel] = id
+		id, ok := value.Text()
+		switch {
+		case ok:
+			l.Cursors[string(name)] = id
+		case value.Given():
+			return invalid("lastSeenId", "the entry id of %q must be a string", clip(string(name)))
 		}
 	}
 	return nil
@@ -195,14 +205,4 @@ func (l *Login) values(field string) ([]string, *Refusal) {
 		return nil, invalid(field, "%v", err)
 	}
 	return values, nil
-}
-
-// sortedKeys gives the keys of m in order.
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
 }

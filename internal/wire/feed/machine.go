@@ -16,15 +16,15 @@ type Entitlement struct {
 	Label       string
 	Channels    channel.Patterns
 	Filters     map[string][]string // values that a login field is confined to
-	Access      map[string]bool     // nil: live and pregame
+	Access      map[string]bool     // beside live and pregame, which are true unless they are here
 	Connections int                 // at once; 0 = unlimited
+	Expires     int64               // unix ms; 0 = never
 }
 
 // Options of a Machine. Machines may share them.
 type Options struct {
 	Epoch string
-	// Resolve proves an API key. Its fault is AuthFailed; one that wraps auth.ErrRevoked or auth.ErrExpired is told as
-	// such.
+	// Resolve proves an API key. Its fault is AuthFailed; one that wraps auth.ErrRevoked is told as such.
 	Resolve func(apiKey string) (Entitlement, error)
 	// Intern gives the one pointer that stands for all sets equal to s.
 	Intern       func(s *filter.Set) *filter.Set
@@ -43,21 +43,23 @@ const (
 
 // Machine is one connection.
 type Machine struct {
-	opts   *Options
-	now    int64
-	out    []session.Effect
-	phase  phase
-	id     string
-	asked  int64 // when a ping was sent that nothing has answered yet; 0 none
-	login  *Login
-	key    Entitlement
-	fields map[string][]string // filters in force, nil values: not filtered
-	subs   []*subscription     // by tag; sorted by channel
-	resume group
+	opts     *Options
+	now      int64
+	out      []session.Effect
+	phase    phase
+	id       string
+	asked    int64 // when a ping was sent that nothing has answered yet; 0 none
+	expires  int64 // when the key ends, unix ms; 0 never
+	window   int64 // ms, as told in login_ok
+	channels []string
+	attach   *attach // until every accepted channel is live
 }
 
 // New makes the machine of a connection.
 func New(o *Options) *Machine { return &Machine{opts: o} }
+
+// KeyUser is what the connections of an API key are registered under.
+func KeyUser(id string) string { return "feed-key:" + id }
 
 // Step implements session.Machine.
 func (m *Machine) Step(now int64, in session.Input, out []session.Effect) []session.Effect {
@@ -90,7 +92,7 @@ func (m *Machine) input(in session.Input) {
 	case session.Lost:
 		m.lost(in)
 	case session.Draining:
-		m.do(session.Send{Payload: reconnectFrame(in.AfterMS)})
+		m.drain(in)
 	case session.Terminate:
 		m.terminate(in.Cause)
 	case session.Closed:
@@ -105,15 +107,21 @@ func orDefault(d, otherwise time.Duration) int64 {
 	return d.Milliseconds()
 }
 
-func (m *Machine) do(e session.Effect) { m.out = append(m.out, e) }
+func (m *Machine) do(e session.Effect)  { m.out = append(m.out, e) }
+func (m *Machine) send(payload []byte)  { m.do(session.Send{Payload: payload}) }
+func (m *Machine) release(tag int)      { m.do(session.Release{Tag: session.Tag(tag)}) }
+func (m *Machine) pongTimeout() int64   { return orDefault(m.opts.PongTimeout, 20*time.Second) }
+func (m *Machine) silence() (ms int64)  { return m.now - m.asked }
+func (m *Machine) refuseWith(r Refusal) { m.refuse(&r) }
 
 func (m *Machine) frame(in session.Frame) {
 	if m.phase != waiting {
-		m.refuse(&Refusal{Code: "unexpected_message", Msg: "after the login a client sends nothing: reconnect to change channels or filters", Close: 4000})
+		m.refuseWith(Refusal{Code: "unexpected_message", Close: closeFix,
+			Msg: "after the login a client sends nothing: reconnect to change channels or filters"})
 		return
 	}
 	if in.Binary {
-		m.refuse(&Refusal{Code: "first_message_must_be_login", Msg: "the first frame must be a text frame with the login", Close: 4000})
+		m.refuse(notALogin("the first frame must be a text frame with the login"))
 		return
 	}
 	login, r := DecodeLogin(in.Data)
@@ -126,25 +134,25 @@ func (m *Machine) frame(in session.Frame) {
 		m.refuse(refusalOf(err))
 		return
 	}
-	m.login, m.key = login, key
-	if r := m.choose(); r != nil {
+	a := &attach{login: login, key: key}
+	if r := m.choose(a); r != nil {
 		m.refuse(r)
 		return
 	}
-	m.phase = deciding
-	m.do(session.Wake{})
+	m.phase, m.attach, m.expires = deciding, a, key.Expires
+	m.do(session.Wake{At: m.expires})
 	m.do(session.Admit{App: key.App.ID, User: KeyUser(key.ID), Limit: key.Connections})
 }
 
-// KeyUser is what the connections of an API key are registered under.
-func KeyUser(id string) string { return "feed-key:" + id }
-
 func (m *Machine) admitted(in session.Admitted) {
-	if in.Err != nil {
-		m.refuse(&Refusal{Code: "too_many_connections", Msg: in.Err.Error(), Close: 4003})
+	if m.phase != deciding {
 		return
 	}
-	for i, s := range m.subs {
+	if in.Err != nil {
+		m.refuseWith(Refusal{Code: "too_many_connections", Msg: in.Err.Error(), Close: closeTooMany})
+		return
+	}
+	for i, s := range m.attach.subs {
 		m.do(session.Follow{Tag: session.Tag(i), Ref: s.ref, Start: s.start, Encoder: s.enc})
 	}
 }
@@ -152,34 +160,40 @@ func (m *Machine) admitted(in session.Admitted) {
 func (m *Machine) woken() {
 	switch {
 	case m.phase == waiting:
-		m.refuse(&Refusal{Code: "login_timeout", Msg: "no login frame came in time", Close: 4000})
-	case m.asked != 0 && m.now-m.asked >= orDefault(m.opts.PongTimeout, 20*time.Second):
-		m.terminate(session.Silent)
+		m.refuseWith(Refusal{Code: "login_timeout", Msg: "no login frame came in time", Close: closeFix})
+	case m.expires != 0 && m.now >= m.expires:
+		m.refuseWith(Refusal{Code: "key_revoked", Msg: "the API key has expired", Close: closeRevoked})
 	}
 }
 
 // idle asks a silent client for a sign of life.
 func (m *Machine) idle(in session.Idle) {
+	switch {
+	case m.phase == waiting: // the login has its own timeout
+	case m.asked == 0 || in.For < m.silence():
+		m.asked = m.now
+		m.do(session.Ping{})
+	case m.silence() >= m.pongTimeout():
+		m.terminate(session.Silent)
+	}
+}
+
+func (m *Machine) drain(in session.Draining) {
 	if m.phase == waiting {
+		m.terminate(session.Stopping)
 		return
 	}
-	if m.asked != 0 && in.For >= m.now-m.asked { // nothing came since the ping
-		if m.now-m.asked >= orDefault(m.opts.PongTimeout, 20*time.Second) {
-			m.terminate(session.Silent)
-		}
-		return
-	}
-	m.asked = m.now
-	m.do(session.Ping{})
+	m.send(reconnectFrame(in.AfterMS))
 }
 
 // refuse sends the error frame and closes.
 func (m *Machine) refuse(r *Refusal) {
-	if r.Code != "" {
-		m.do(session.Send{Payload: errorFrame(r)})
+	frame, end := r.Frames()
+	if frame != nil {
+		m.send(frame)
 	}
-	m.phase = over
-	m.do(session.Close{Code: r.Close, Reason: r.Code})
+	m.phase, m.attach = over, nil
+	m.do(end)
 }
 
 func (m *Machine) terminate(c session.Cause) {

@@ -1,135 +1,165 @@
 package feed
 
 import (
-	"bytes"
-	"encoding/json"
-	"strings"
-
-	"github.com/vmihailenco/msgpack/v5"
+	"encoding/binary"
+	"math"
+	"strconv"
 
 	"github.com/continuo-rt/continuo/internal/core/stream"
+	"github.com/continuo-rt/continuo/internal/wire/envelope"
 )
 
 // pack appends the frame as a MessagePack map with the members of the JSON form, in the same order.
 func (f *frame) pack(dst []byte) []byte {
-	b := bytes.NewBuffer(dst)
-	w := packer{msgpack.NewEncoder(b)}
-	w.e.UseCompactInts(true)
-	n := 3
-	for _, there := range []bool{f.key != "", f.message != 0, f.named(), !f.deleted, f.id.Serial != 0} {
+	members := 3
+	for _, there := range [...]bool{f.key != "", f.message != 0, f.named(), !f.deleted, f.id.Serial != 0} {
 		if there {
-			n++
+			members++
 		}
 	}
-	w.size(n)
-	w.pair("channel", f.channel)
-	w.pair("type", f.kind())
+	dst = append(dst, 0x80|byte(members))
+	dst = packString(packString(dst, "channel"), f.channel)
+	dst = packString(packString(dst, "type"), f.kind())
 	if f.key != "" {
-		w.pair("key", f.key)
+		dst = packString(packString(dst, "key"), f.key)
 	}
 	if f.message != 0 {
-		w.pair("messageSerial", stream.EntryID{Serial: f.message}.String()[2:])
+		dst = packString(packString(dst, "messageSerial"), strconv.FormatUint(f.message, 10))
 	}
 	if f.named() {
-		w.pair("event", f.event)
+		dst = packString(packString(dst, "event"), f.event)
 	}
 	if !f.deleted {
-		w.text("payload")
-		w.payload(f.payload)
+		dst = packData(packString(dst, "payload"), f.payload)
 	}
-	w.text("ts")
-	_ = w.e.EncodeInt(f.id.Time)
+	dst = packInt(packString(dst, "ts"), f.id.Time)
 	if f.id.Serial != 0 {
-		w.pair("entryId", f.id.String())
+		var id [44]byte
+		dst = packString(packString(dst, "entryId"), appendID(id[:0], f.id))
 	}
-	return b.Bytes()
+	return dst
 }
 
-// packer writes to memory, so its errors cannot happen.
-type packer struct{ e *msgpack.Encoder }
+// packData shows data as the JSON form does, but for bytes, which stay bytes.
+func packData(dst []byte, d stream.Data) []byte {
+	switch d.Type {
+	case stream.Bytes:
+		return append(packHead(dst, len(d.Bytes), 0xc4), d.Bytes...)
+	case stream.JSON:
+		if v, err := envelope.Parse(d.Bytes); err == nil {
+			return packValue(dst, v)
+		}
+		return packString(dst, d.Bytes)
+	case stream.Text:
+		if structured(d.Bytes) {
+			return packValue(dst, d.Bytes)
+		}
+		return packString(dst, d.Bytes)
+	}
+	return append(dst, 0xc0)
+}
 
-func (w packer) size(n int)       { _ = w.e.EncodeMapLen(n) }
-func (w packer) text(s string)    { _ = w.e.EncodeString(s) }
-func (w packer) pair(k, v string) { w.text(k); w.text(v) }
+// packValue copies a JSON value. Members keep their order; numbers are integers where they were written as such.
+func packValue(dst []byte, v envelope.Value) []byte {
+	switch v.Kind() {
+	case envelope.Object:
+		n := 0
+		for range v.Members() {
+			n++
+		}
+		dst = packCount(dst, n, 0x80, 0xde)
+		for name, value := range v.Members() {
+			dst = packValue(packString(dst, name), value)
+		}
+	case envelope.Array:
+		n := 0
+		for range v.Items() {
+			n++
+		}
+		dst = packCount(dst, n, 0x90, 0xdc)
+		for item := range v.Items() {
+			dst = packValue(dst, item)
+		}
+	case envelope.String:
+		s, _ := v.Text()
+		dst = packString(dst, s)
+	case envelope.Bool:
+		if b, _ := v.Bool(); b {
+			return append(dst, 0xc3)
+		}
+		dst = append(dst, 0xc2)
+	case envelope.Number:
+		dst = packNumber(dst, string(v))
+	default:
+		dst = append(dst, 0xc0)
+	}
+	return dst
+}
 
-func (w packer) payload(d stream.Data) {
+// packNumber packs an integer as such, anything else as a double. What is too large even for that stays text.
+func packNumber(dst []byte, text string) []byte {
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return packInt(dst, i)
+	}
+	if u, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return binary.BigEndian.AppendUint64(append(dst, 0xcf), u)
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return packString(dst, text)
+	}
+	return binary.BigEndian.AppendUint64(append(dst, 0xcb), math.Float64bits(f))
+}
+
+func packInt(dst []byte, i int64) []byte {
 	switch {
-	case d.Type == stream.Bytes:
-		_ = w.e.EncodeBytes(d.Bytes)
-	case d.Type == stream.JSON, d.Type == stream.Text && structured(d.Bytes):
-		dec := json.NewDecoder(bytes.NewReader(d.Bytes))
-		dec.UseNumber()
-		w.value(dec)
-	case d.Type == stream.Text:
-		w.text(string(d.Bytes))
-	default:
-		_ = w.e.EncodeNil()
+	case i >= -32 && i < 128:
+		return append(dst, byte(i))
+	case i >= 0 && i <= math.MaxUint8:
+		return append(dst, 0xcc, byte(i))
+	case i >= 0 && i <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(dst, 0xcd), uint16(i))
+	case i >= 0 && i <= math.MaxUint32:
+		return binary.BigEndian.AppendUint32(append(dst, 0xce), uint32(i))
+	case i >= 0:
+		return binary.BigEndian.AppendUint64(append(dst, 0xcf), uint64(i))
+	case i >= math.MinInt8:
+		return append(dst, 0xd0, byte(i))
+	case i >= math.MinInt16:
+		return binary.BigEndian.AppendUint16(append(dst, 0xd1), uint16(i))
+	case i >= math.MinInt32:
+		return binary.BigEndian.AppendUint32(append(dst, 0xd2), uint32(i))
 	}
+	return binary.BigEndian.AppendUint64(append(dst, 0xd3), uint64(i))
 }
 
-// value copies the next JSON value. Members keep their order; numbers are integers where they were written as such.
-func (w packer) value(dec *json.Decoder) {
-	token, err := dec.Token()
-	if err != nil {
-		_ = w.e.EncodeNil()
-		return
-	}
-	w.token(dec, token)
-}
-
-func (w packer) token(dec *json.Decoder, token json.Token) {
-	switch t := token.(type) {
-	case json.Delim:
-		w.nested(dec, t)
-	case json.Number:
-		w.number(t)
-	case string:
-		w.text(t)
-	case bool:
-		_ = w.e.EncodeBool(t)
-	default:
-		_ = w.e.EncodeNil()
-	}
-}
-
-// nested copies an array or an object. MessagePack wants the number of items first, so they are packed aside.
-func (w packer) nested(dec *json.Decoder, open json.Delim) {
-	var items bytes.Buffer
-	inner := packer{msgpack.NewEncoder(&items)}
-	inner.e.UseCompactInts(true)
-	n := 0
-	for dec.More() {
-		inner.value(dec)
-		if open == '{' {
-			inner.value(dec)
-		}
-		n++
-	}
-	_, _ = dec.Token()
-	if open == '{' {
-		_ = w.e.EncodeMapLen(n)
+func packString[T ~string | ~[]byte](dst []byte, s T) []byte {
+	if len(s) < 32 {
+		dst = append(dst, 0xa0|byte(len(s)))
 	} else {
-		_ = w.e.EncodeArrayLen(n)
+		dst = packHead(dst, len(s), 0xd9)
 	}
-	_ = w.e.Encode(msgpack.RawMessage(items.Bytes()))
+	return append(dst, s...)
 }
 
-func (w packer) number(n json.Number) {
-	if !strings.ContainsAny(string(n), ".eE") {
-		if i, err := n.Int64(); err == nil {
-			_ = w.e.EncodeInt(i)
-			return
-		}
-		var u uint64
-		if json.Unmarshal([]byte(n), &u) == nil {
-			_ = w.e.EncodeUint(u)
-			return
-		}
+// packHead appends the length of a string or of bytes: first stands for a length of 8 bits, the next for 16 and 32.
+func packHead(dst []byte, n int, first byte) []byte {
+	switch {
+	case n <= math.MaxUint8:
+		return append(dst, first, byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(dst, first+1), uint16(n))
 	}
-	f, err := n.Float64()
-	if err != nil {
-		w.text(string(n))
-		return
+	return binary.BigEndian.AppendUint32(append(dst, first+2), uint32(n))
+}
+
+// packCount appends the number of items of an array or of pairs of a map.
+func packCount(dst []byte, n int, small, first byte) []byte {
+	switch {
+	case n < 16:
+		return append(dst, small|byte(n))
+	case n <= math.MaxUint16:
+		return binary.BigEndian.AppendUint16(append(dst, first), uint16(n))
 	}
-	_ = w.e.EncodeFloat64(f)
+	return binary.BigEndian.AppendUint32(append(dst, first+1), uint32(n))
 }

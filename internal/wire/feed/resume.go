@@ -6,14 +6,6 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
 
-// group is the replay of a login: one resume_complete for all channels that were accepted.
-type group struct {
-	undecided int
-	running   int
-	accepted  []*subscription
-	counts    map[*subscription]uint64
-}
-
 // Words of the reasons in snapshot_required and resync_required.
 const (
 	serverRestarted = "server_restarted"
@@ -28,148 +20,157 @@ var reasons = map[stream.Reason]string{
 	stream.PositionExpired: windowExceeded,
 	stream.WindowExceeded:  windowExceeded,
 	stream.NotLogged:       windowExceeded,
-	stream.SlowConsumer:    backpressure,
+	stream.SlowConsumer:    windowExceeded, // live: backpressure
 }
 
 // followed takes the decision about one channel; the last one answers the login.
 func (m *Machine) followed(in session.Followed) {
-	s := m.subs[in.Tag]
+	if m.phase != deciding {
+		return
+	}
 	if in.Err != nil || in.Reason == stream.StoreUnavailable {
 		m.unavailable(in.Err)
 		return
 	}
-	s.done, s.state = true, in
+	s := m.attach.subs[in.Tag]
 	if s.start.Resume {
 		s.refused = in.Reason
 	}
-	for _, other := range m.subs {
-		if !other.done {
+	s.bounds, s.count = in.Bounds, in.Replay.Count()
+	switch {
+	case s.refused != stream.Proven:
+		s.stage = refused
+	case !s.start.Resume:
+		s.stage = fresh
+	case s.count > 0:
+		s.stage = replays
+	default:
+		s.stage = complete
+	}
+	if m.attach.decided++; m.attach.decided == len(m.attach.subs) {
+		m.answer()
+	}
+}
+
+// unavailable ends the connection without a word about cursors: the client keeps them.
+func (m *Machine) unavailable(err error) {
+	if err != nil {
+		switch fault.KindOf(err) {
+		case fault.Forbidden, fault.AppNotFound, fault.AppDisabled:
+			m.refuseWith(Refusal{Code: "login_failed", Msg: err.Error(), Close: closeFix})
 			return
 		}
 	}
-	m.answer()
-}
-
-func (m *Machine) unavailable(err error) {
-	if err != nil && fault.KindOf(err) == fault.Forbidden {
-		m.refuse(&Refusal{Code: "login_failed", Msg: err.Error(), Close: 4000})
-		return
-	}
-	m.refuse(&Refusal{Code: "store_unavailable", Msg: "the log cannot be read now: come back with the same cursors", Close: 1011})
+	m.refuseWith(Refusal{Msg: "the log cannot be read now", Close: closeFault})
 }
 
 // answer sends login_ok, tells what was refused, and lets the followers go: those with a cursor replay, the others are
 // live.
 func (m *Machine) answer() {
+	a := m.attach
 	m.phase = open
-	m.do(session.Send{Payload: m.loginOK()})
-	m.tellRefused()
-	m.resume.counts = map[*subscription]uint64{}
-	for i, s := range m.subs {
-		if !s.cursor || s.refused != stream.Proven {
-			m.do(session.Release{Tag: session.Tag(i)})
-			continue
-		}
-		m.resume.accepted = append(m.resume.accepted, s)
-		m.resume.counts[s] = 0
-		if s.state.Replay.Count() > 0 {
-			s.replay = true
-			m.resume.running++
+	m.send(m.loginOK(a))
+	for _, word := range []string{serverRestarted, windowExceeded} {
+		list := a.having(func(s *subscription) bool { return s.stage == refused && reasons[s.refused] == word })
+		if len(list) > 0 {
+			m.send(m.required("snapshot_required", word, list...))
 		}
 	}
-	for i, s := range m.subs {
-		if s.replay {
-			m.do(session.Release{Tag: session.Tag(i)})
+	for i, s := range a.subs {
+		switch s.stage {
+		case fresh, refused:
+			m.release(i)
+		case replays:
+			a.running++
+			a.resumed = true
+		case complete:
+			a.resumed = true
 		}
 	}
-	m.complete()
+	for i, s := range a.subs {
+		if s.stage == replays {
+			s.count = 0 // from here on what was replayed
+			m.release(i)
+		}
+	}
+	m.completed()
 }
 
-// tellRefused sends one snapshot_required for each reason.
-func (m *Machine) tellRefused() {
-	for _, word := range []string{serverRestarted, windowExceeded} {
-		var list []*subscription
-		for _, s := range m.subs {
-			if s.cursor && s.refused != stream.Proven && reasons[s.refused] == word {
-				list = append(list, s)
-			}
+func (a *attach) having(want func(*subscription) bool) []*subscription {
+	var list []*subscription
+	for _, s := range a.subs {
+		if want(s) {
+			list = append(list, s)
 		}
-		if len(list) > 0 {
-			m.do(session.Send{Payload: m.required("snapshot_required", word, list)})
+	}
+	return list
+}
+
+// completed sends resume_complete when every accepted channel has been replayed, and lets them go live.
+func (m *Machine) completed() {
+	a := m.attach
+	if a == nil || a.running > 0 {
+		return
+	}
+	m.attach = nil
+	if !a.resumed {
+		return
+	}
+	m.send(m.resumeComplete(a.having(func(s *subscription) bool { return s.stage == complete })))
+	for i, s := range a.subs {
+		if s.stage == complete {
+			m.release(i)
 		}
 	}
 }
 
 func (m *Machine) replayEnded(in session.ReplayEnded) {
-	s := m.subs[in.Tag]
-	if !s.replay {
+	if m.attach == nil || m.attach.subs[in.Tag].stage != replays {
 		return
 	}
-	s.replay = false
-	m.resume.counts[s] = in.Sent
-	m.resume.running--
-	m.complete()
-}
-
-// complete sends resume_complete when every accepted channel has been replayed, and lets them go live.
-func (m *Machine) complete() {
-	if m.resume.running > 0 || m.resume.accepted == nil {
-		return
-	}
-	accepted := m.resume.accepted
-	m.resume.accepted = nil
-	if len(accepted) == 0 {
-		return
-	}
-	m.do(session.Send{Payload: m.resumeComplete(accepted)})
-	for i, s := range m.subs {
-		if _, ok := m.resume.counts[s]; ok {
-			m.do(session.Release{Tag: session.Tag(i)})
-		}
-	}
+	s := m.attach.subs[in.Tag]
+	s.stage, s.count = complete, in.Sent
+	m.attach.running--
+	m.completed()
 }
 
 // lost tells the client that a channel must be taken anew, and goes on live from its head.
 func (m *Machine) lost(in session.Lost) {
-	s := m.subs[in.Tag]
-	if in.Reason == stream.StoreUnavailable {
+	switch {
+	case in.Reason == stream.StoreUnavailable:
 		m.unavailable(nil)
-		return
-	}
-	s.state.Bounds = in.Bounds
-	kind, word := "resync_required", reasons[in.Reason]
-	if s.replay {
-		kind = "snapshot_required"
-		if word == backpressure {
-			word = windowExceeded
+	case m.phase == deciding:
+		m.lostEarly(m.attach.subs[in.Tag], in)
+	case m.phase == open && m.attach != nil && m.attach.subs[in.Tag].accepted():
+		m.lostReplay(m.attach.subs[in.Tag], in)
+	case m.phase == open:
+		word := reasons[in.Reason]
+		if word == windowExceeded {
+			word = backpressure
 		}
-	} else if word == windowExceeded {
-		word = backpressure
+		m.send(m.required("resync_required", word, &subscription{channel: m.channels[in.Tag], bounds: in.Bounds}))
+		m.release(int(in.Tag))
 	}
-	if m.phase != open {
-		return // the login is not answered yet: it will tell the bounds as they are now
-	}
-	m.do(session.Send{Payload: m.required(kind, word, []*subscription{s})})
-	waits := !s.replay && m.resume.accepted != nil && s.cursor
-	if s.replay {
-		s.replay = false
-		m.drop(s)
-		m.resume.running--
-	}
-	if !waits {
-		m.do(session.Release{Tag: in.Tag})
-	}
-	m.complete()
 }
 
-// drop takes a channel out of the resume_complete that is to come.
-func (m *Machine) drop(s *subscription) {
-	delete(m.resume.counts, s)
-	kept := m.resume.accepted[:0]
-	for _, other := range m.resume.accepted {
-		if other != s {
-			kept = append(kept, other)
-		}
+// accepted reports whether resume_complete is to name the channel, as it stands.
+func (s *subscription) accepted() bool { return s.stage == replays || s.stage == complete }
+
+// lostEarly takes a loss before the login was answered: the answer will tell the bounds as they are now.
+func (m *Machine) lostEarly(s *subscription, in session.Lost) {
+	s.bounds = in.Bounds
+	if s.accepted() {
+		s.stage, s.refused = refused, in.Reason
 	}
-	m.resume.accepted = kept
+}
+
+// lostReplay takes a channel out of the resume_complete that is to come.
+func (m *Machine) lostReplay(s *subscription, in session.Lost) {
+	if s.stage == replays {
+		m.attach.running--
+	}
+	s.stage, s.bounds = lost, in.Bounds
+	m.send(m.required("snapshot_required", reasons[in.Reason], s))
+	m.release(int(in.Tag))
+	m.completed()
 }
