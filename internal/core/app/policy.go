@@ -100,9 +100,14 @@ func (p *Policy) Rules() stream.Rules {
 }
 
 // PresenceRules are what a store needs to know of the policy for the channel's presence stream. Presence is as durable
-// as the messages are.
+// as the messages are, its log always keeps its members, and of a channel without a log it is in memory alone.
 func (p *Policy) PresenceRules() stream.Rules {
-	return stream.Rules{Durability: p.Durability, Retention: p.Presence.Retention}
+	r := stream.Rules{Durability: p.Durability, Retention: p.Presence.Retention}
+	r.Retention.KeepLatest = true
+	if p.NoLog {
+		r.Durability = stream.Volatile
+	}
+	return r
 }
 
 // Window limits a resume, with strict (the feed's strict_window) by the age of the cursor itself too.

@@ -45,6 +45,17 @@ func (c Change) String() string {
 	return [...]string{"none", "member_added", "member_updated", "member_removed"}[c&3]
 }
 
+// Members is by how many the change makes the members more.
+func (c Change) Members() int {
+	switch c {
+	case Added:
+		return 1
+	case Removed:
+		return -1
+	}
+	return 0
+}
+
 // ChangeOf says what an entry means.
 func ChangeOf(e *stream.Entry) Change {
 	switch {

@@ -15,7 +15,7 @@ type (
 	// follower that resumes from Stream and Serial misses nothing after them.
 	Entered struct {
 		Tag     Tag
-		Members []Member // one per user; nil when there are more than the policy lists
+		Members []Member // one per user, in order of their ids; cut at what the policy lists: then there are fewer than Count
 		Count   int      // users
 		Stream  stream.ID
 		Serial  uint64

@@ -16,7 +16,7 @@ type (
 	// misses nothing after them.
 	Listed struct {
 		Tag     Tag
-		Members []Member // one per user; nil when there are more than the policy lists
+		Members []Member // one per user, in order of their ids; cut at what the policy lists: then there are fewer than Count
 		Count   int      // users
 		Stream  stream.ID
 		Serial  uint64

@@ -43,9 +43,13 @@ func (b *backend) Other(ctx context.Context, c *conn.Conn, e session.Effect) []s
 	switch e := e.(type) {
 	case session.Identify:
 		b.gateway.opts.Node.Sessions().Identify(b.face.app.ID, c, e.User)
+		b.cameOrWent(e.User)
 		return nil
 	case session.Recall:
 		return []session.Input{b.gateway.recall(ctx, b.face.app, e)}
+	}
+	if in, ok := b.members(c, e); ok {
+		return in
 	}
 	if b.face.other != nil {
 		return b.face.other(ctx, c, e)
@@ -55,7 +59,9 @@ func (b *backend) Other(ctx context.Context, c *conn.Conn, e session.Effect) []s
 
 // Gone implements conn.Backend.
 func (b *backend) Gone(c *conn.Conn) {
+	user := b.gateway.opts.Node.Sessions().User(b.face.app.ID, c.ID())
 	b.gateway.opts.Node.Sessions().Remove(b.face.app.ID, c)
+	b.gone(c, user)
 	if b.gateway.opts.Closed != nil {
 		b.gateway.opts.Closed(b.face.name)
 	}

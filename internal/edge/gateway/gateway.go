@@ -19,14 +19,17 @@ import (
 	"github.com/continuo-rt/continuo/internal/edge/ws"
 	"github.com/continuo-rt/continuo/internal/run/conn"
 	"github.com/continuo-rt/continuo/internal/run/node"
+	"github.com/continuo-rt/continuo/internal/run/presence"
 )
 
 // Options of a Gateway.
 type Options struct {
-	Node  *node.Node
-	Wheel *conn.Wheel
-	Now   func() int64
-	Log   *slog.Logger
+	Node *node.Node
+	// Presence answers effects about members; nil: nobody does.
+	Presence *presence.Register
+	Wheel    *conn.Wheel
+	Now      func() int64
+	Log      *slog.Logger
 	// OutboxBytes bounds what waits for one socket; 0 = 256 KiB.
 	OutboxBytes int
 	// WriteTimeout is how long a socket may take nothing; 0 = 30 s.

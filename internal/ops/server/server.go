@@ -21,6 +21,7 @@ import (
 	"github.com/continuo-rt/continuo/internal/run/conn"
 	"github.com/continuo-rt/continuo/internal/run/hub"
 	"github.com/continuo-rt/continuo/internal/run/node"
+	"github.com/continuo-rt/continuo/internal/run/presence"
 )
 
 // Options of a Server.
@@ -39,6 +40,7 @@ type Server struct {
 	stores  *stores
 	hub     *hub.Hub
 	node    *node.Node
+	members *presence.Register
 	wheel   *conn.Wheel
 	gateway *gateway.Gateway
 	listen  net.Listener
@@ -60,8 +62,9 @@ func New(o Options) (*Server, error) {
 	s.hub = hub.New(hub.Options{Store: s.stores.log, Now: s.clock.Now, Frame: gateway.Frame, Linger: c.Hot.Age,
 		Window: hub.WindowLimits{Entries: c.Hot.Entries, Bytes: int(c.Hot.Bytes), Age: c.Hot.Age}, Events: s.metrics.Hub()})
 	s.node = node.New(node.Options{Store: s.stores.log, Hub: s.hub, Apps: c.Registry(), Now: s.clock.Now})
+	s.members = s.register()
 	s.wheel = conn.NewWheel(s.clock.Now)
-	s.gateway = gateway.New(gateway.Options{Node: s.node, Wheel: s.wheel, Now: s.clock.Now, Log: o.Log,
+	s.gateway = gateway.New(gateway.Options{Node: s.node, Presence: s.members, Wheel: s.wheel, Now: s.clock.Now, Log: o.Log,
 		OutboxBytes: int(c.WebSocket.Outbox), WriteTimeout: c.WebSocket.WriteTimeout, Activity: c.WebSocket.ActivityTimeout,
 		MaxConnections: c.Limits.Connections, Opened: s.metrics.Opened, Closed: s.metrics.Closed})
 	if s.listen, err = net.Listen("tcp", c.Listen); err != nil {
@@ -81,6 +84,9 @@ func (s *Server) Close() error {
 	if s.listen != nil {
 		_ = s.listen.Close()
 	}
+	if s.members != nil {
+		s.members.Close()
+	}
 	if s.hub != nil {
 		s.hub.Close()
 	}
@@ -91,7 +97,7 @@ func (s *Server) Close() error {
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	for _, run := range []func(context.Context) error{s.hub.Run, s.wheel.Run, s.clock.Run} {
+	for _, run := range []func(context.Context) error{s.hub.Run, s.wheel.Run, s.clock.Run, s.members.Run, s.recoverMembers} {
 		running.Add(1)
 		go func() {
 			defer running.Done()
@@ -117,6 +123,7 @@ func (s *Server) Run(ctx context.Context) error {
 // drain ends sessions over the configured time.
 func (s *Server) drain(web *http.Server) error {
 	s.ready.Store(false)
+	s.members.Stop()
 	s.gateway.Draining()
 	limit := s.config.Drain
 	s.log.Info("stopping: clients are told to reconnect", "sessions", s.node.Sessions().Len(), "drain", limit)

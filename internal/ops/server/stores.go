@@ -7,6 +7,7 @@ import (
 
 	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/message"
+	"github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/record"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/engine/disk"
@@ -28,7 +29,7 @@ type stores struct {
 // whatever registry is in force.
 func openStores(c *config.Config, apps *atomic.Pointer[app.Registry], now func() int64, events disk.Events) (*stores, error) {
 	rules := func(ref stream.Ref) stream.Rules { return node.Rules(apps.Load(), ref) }
-	folds := map[stream.Log]stream.Fold{stream.Messages: message.Fold, stream.Presence: message.Fold}
+	folds := map[stream.Log]stream.Fold{stream.Messages: message.Fold, stream.Presence: presence.Fold}
 	if c.Store.Engine == "memory" {
 		m := memory.New(memory.Options{Now: now, Rules: rules, Folds: folds, Volatile: true, MaxBytes: uint64(c.Store.MaxBytes)})
 		return &stores{log: m, records: m, close: []io.Closer{m}}, nil

@@ -49,7 +49,8 @@ type Backend interface {
 	Follow(ctx context.Context, c *Conn, req session.Follow) (*hub.Follower, session.Followed)
 	Publish(ctx context.Context, c *Conn, ops []stream.Op) ([]stream.Result, error)
 	Ephemeral(c *Conn, ref stream.Ref, e stream.Entry)
-	// Other carries out the effects that only some faces have; it may answer with inputs, now (returned) or later (Post).
+	// Other carries out the effects that only some faces have, and hears of every Unfollow; it may answer with inputs, now
+	// (returned) or later (Post).
 	Other(ctx context.Context, c *Conn, e session.Effect) []session.Input
 	// Gone is called once, after the last Step.
 	Gone(c *Conn)

@@ -57,6 +57,7 @@ func (c *Conn) carryOut(e session.Effect) []session.Input {
 		}
 	case session.Unfollow:
 		c.unfollow(e.Tag)
+		return c.opts.Backend.Other(context.Background(), c, e)
 	case session.Publish:
 		c.pubs.add(c, e)
 	case session.Ephemeral:

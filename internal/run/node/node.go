@@ -43,15 +43,20 @@ func (n *Node) Apps() *app.Registry { return n.apps.Load() }
 // SetApps puts a new registry in force. Sessions keep what they were granted.
 func (n *Node) SetApps(r *app.Registry) { n.apps.Store(r) }
 
+// gone stands for an app that has gone.
+var gone = &app.App{Limits: app.DefaultLimits()}
+
 // Rules answers for the policy of a stream, as stores ask. The app may have gone with a reload: then the default holds.
 func Rules(r *app.Registry, ref stream.Ref) stream.Rules {
-	p, ok := r.Policy(ref.App, ref.Channel)
+	a, ok := r.ByID(ref.App)
 	if !ok {
-		d := app.Default(app.Production)
-		p = &d
+		a = gone
 	}
+	p := a.Policy(ref.Channel)
 	if ref.Log == stream.Presence {
-		return p.PresenceRules()
+		rules := p.PresenceRules()
+		rules.Retention.MaxKeys = uint64(a.Limits.PresenceMembers)
+		return rules
 	}
 	return p.Rules()
 }
@@ -83,6 +88,9 @@ func (n *Node) Follow(ctx context.Context, s hub.Session, req session.Follow) (*
 	}
 	if !p.ClientsSubscribe() {
 		return nil, session.Followed{Tag: req.Tag, Err: fault.New(fault.Forbidden, "the policy of channel %q lets nobody subscribe", req.Ref.Channel)}
+	}
+	if req.Ref.Log == stream.Presence { // always logged, and followed from where the members were read
+		return n.hub.Follow(ctx, s, req)
 	}
 	req.Start.Unlogged = p.NoLog
 	if req.Start.Limits == (stream.Window{}) {

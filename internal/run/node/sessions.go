@@ -130,6 +130,14 @@ func (s *Sessions) OfUser(app, user string) []Session {
 	return all
 }
 
+// Online reports whether a user has a session.
+func (s *Sessions) Online(app, user string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t := s.apps[app]
+	return t != nil && len(t.byUser[user]) > 0
+}
+
 // All lists every session of every app.
 func (s *Sessions) All() []Session {
 	s.mu.RLock()
