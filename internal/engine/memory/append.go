@@ -58,7 +58,7 @@ func (c *call) release() {
 func (s *Store) Append(ctx context.Context, ops []stream.Op) ([]stream.Result, error) {
 	if s.o.Admit != nil {
 		if err := s.o.Admit(); err != nil {
-			return nil, fault.New(fault.Unavailable, "the append was not admitted: %w", err)
+			return nil, orUnavailable(err, "the append was not admitted")
 		}
 	}
 	rules := make([]stream.Rules, len(ops))

@@ -45,9 +45,9 @@ type Options struct {
 	Sync func() error
 	// Survive says how many of n batches that were never synced are found after a crash or a failed sync; nil: none.
 	Survive func(n int) int
-	// Admit refuses an Append before anything is decided; nil: never.
+	// Admit refuses an Append before anything is decided, with a fault or as Unavailable; nil: never.
 	Admit func() error
-	// Readable fails reads; nil: never.
+	// Readable fails reads in the same way; nil: never.
 	Readable func() error
 	// Report is told what went wrong where no caller waits; nil: nobody.
 	Report func(error)
@@ -182,11 +182,19 @@ func (s *Store) ready(ctx context.Context) error {
 	return nil
 }
 
+// orUnavailable passes faults on; other errors become Unavailable.
+func orUnavailable(err error, what string) error {
+	if fault.KindOf(err) != fault.Internal {
+		return err
+	}
+	return fault.New(fault.Unavailable, "%s: %w", what, err)
+}
+
 // read calls f with the log while it may be read, nil for a channel without a row; absent are the bounds of such a one.
 func (s *Store) read(ctx context.Context, ref stream.Ref, f func(l *log, absent stream.Bounds) error) error {
 	if s.o.Readable != nil {
 		if err := s.o.Readable(); err != nil {
-			return fault.New(fault.Unavailable, "the log cannot be read now: %w", err)
+			return orUnavailable(err, "the log cannot be read now")
 		}
 	}
 	var class stream.Durability
