@@ -53,9 +53,9 @@ type Delivery struct {
 // Start says where a follower begins.
 type Start struct {
 	// Resume asks for a replay after Cursor; without it the follower starts at the head.
-	Resume bool
-	Cursor stream.Cursor
-	Limits stream.Window // of the replay
+	Resume   bool
+	Cursor   stream.Cursor
+	Limits   stream.Window // of the replay
 	Unlogged bool          // the channel keeps no log: nothing can be resumed
 	// RewindCount or RewindMS ask for history rows before the start. See Rewound.
 	RewindCount uint64

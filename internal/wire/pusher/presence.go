@@ -74,11 +74,13 @@ func (m *Machine) fits(member session.Member, most int) error {
 // entered takes the members as of the own join, and follows the presence log from there.
 func (m *Machine) entered(in session.Entered) {
 	s, presence := m.subs.tagged(in.Tag)
-	if s == nil || !presence || s.stage != entering {
+	switch {
+	case s == nil || !presence: // unsubscribed meanwhile
+		return
+	case s.stage != entering:
 		m.notUpdated(in)
 		return
-	}
-	if in.Err != nil {
+	case in.Err != nil:
 		m.notEntered(s, in.Err)
 		return
 	}

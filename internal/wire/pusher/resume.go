@@ -142,8 +142,13 @@ func (m *Machine) resume(r *request) (problem string) {
 		return problem
 	}
 	most := max(m.opts.App.Limits.ChannelsPerConnection, 1)
-	positions, order := positionsOf(fields, most)
+	positions, order, err := m.positionsOf(fields, most)
+	if err != nil { // the others are resumed all the same
+		m.fail(codeChannel, err.Error())
+	}
 	switch {
+	case len(order) == 0 && err != nil:
+		return ""
 	case len(order) == 0:
 		m.fail(codeList, "No channel recovery positions provided")
 		return ""
@@ -190,22 +195,32 @@ func (m *Machine) deny(g *group, name string, s *subscription, p position, reaso
 	g.failures = append(g.failures, failure{name, d})
 }
 
-// positionsOf reads channel_positions, and channel_serials of older clients; at most one more than most.
-func positionsOf(fields envelope.Value, most int) (map[string]position, []string) {
-	all := map[string]position{}
-	var order []string
+// positionsOf reads channel_positions, and channel_serials of older clients; at most one more than most. What is kept of
+// them is bounded: names that no channel can have are left out, and told by err.
+func (m *Machine) positionsOf(fields envelope.Value, most int) (all map[string]position, order []string, err error) {
+	all = map[string]position{}
 	for _, member := range [...]string{"channel_positions", "channel_serials"} {
 		for name, v := range fields.Get(member).Members() {
 			if _, have := all[string(name)]; have || len(order) > most {
 				continue
 			}
 			channel := string(name)
+			if _, bad := m.channelName(channel); bad != nil {
+				err = bad
+				continue
+			}
 			all[channel] = positionOf(v)
 			order = append(order, channel)
 		}
 	}
-	return all, order
+	return all, order, err
 }
+
+// The longest ids that are kept of a position. Stream ids are shorter; message ids are advisory.
+const (
+	maxStreamID  = 128
+	maxMessageID = 256
+)
 
 // positionOf reads one position: an object, or the bare serial of older clients.
 func positionOf(v envelope.Value) position {
@@ -215,9 +230,13 @@ func positionOf(v envelope.Value) position {
 		serial = v.Get("serial")
 		if id := v.Get("stream_id"); id.Given() {
 			s, ok := id.Text()
-			p.stream, p.malformed = stream.ID(s), !ok
+			if p.malformed = !ok || len(s) > maxStreamID; !p.malformed {
+				p.stream = stream.ID(s)
+			}
 		}
-		p.last, _ = v.Get("last_message_id").Text()
+		if last, _ := v.Get("last_message_id").Text(); len(last) <= maxMessageID {
+			p.last = last
+		}
 	}
 	n, ok := serial.Uint()
 	if s, text := serial.Text(); text {

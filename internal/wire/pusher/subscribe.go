@@ -149,7 +149,12 @@ func (m *Machine) unsubscribe(r *request) (problem string) {
 		name = channelOf(r, fields)
 	}
 	m.res.forget(name)
-	if s := m.subs.find(name); s != nil {
+	s := m.subs.find(name)
+	switch {
+	case s == nil:
+	case s.name.Kind() == channel.User: // it goes on reaching the user: see followUser
+		s.hidden, s.acked = true, false
+	default:
 		m.drop(s, s.policy.Presence.CleanGrace)
 	}
 	return ""

@@ -129,7 +129,7 @@ func (m *Machine) goLive(s *subscription) {
 		s.again = false
 		m.acknowledge(s, false)
 	}
-	if m.opts.App.Features.SubscriptionCount && s.member == nil && !s.counted {
+	if m.opts.App.Features.SubscriptionCount && s.member == nil && !s.hidden && !s.counted {
 		s.counted = true
 		m.do(session.Count{Tag: s.tag, Ref: s.ref(m)})
 	}
