@@ -14,11 +14,13 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/auth"
 	"github.com/continuo-rt/continuo/internal/core/message"
+	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/edge/httpapi"
 	"github.com/continuo-rt/continuo/internal/engine/memory"
 	"github.com/continuo-rt/continuo/internal/run/hub"
 	"github.com/continuo-rt/continuo/internal/run/node"
+	"github.com/continuo-rt/continuo/internal/run/outbox"
 )
 
 // world is a server of the API over a memory store, with a clock that tests move.
@@ -26,9 +28,13 @@ type world struct {
 	t     testing.TB
 	node  *node.Node
 	store *memory.Store
-	http  *httptest.Server
-	key   *auth.Key
-	clock *atomic.Int64
+	hub   *hub.Hub
+	api   http.Handler
+	// remote, if set, is where requests seem to come from.
+	remote *atomic.Pointer[string]
+	http   *httptest.Server
+	key    *auth.Key
+	clock  *atomic.Int64
 }
 
 type setup struct {
@@ -41,7 +47,7 @@ type setup struct {
 
 func newWorld(t testing.TB, s setup) *world {
 	t.Helper()
-	w := &world{t: t, clock: &atomic.Int64{}}
+	w := &world{t: t, clock: &atomic.Int64{}, remote: &atomic.Pointer[string]{}}
 	w.clock.Store(1_766_414_833_000)
 	a := app.App{ID: "app-id", Mode: app.Development, Enabled: true,
 		Keys: []app.Key{{Key: "app-key", Secret: "app-secret", Enabled: true}, {Key: "off-key", Secret: "off-secret"}}}
@@ -67,13 +73,20 @@ func newWorld(t testing.TB, s setup) *world {
 		store = s.wrap(store)
 	}
 	h := hub.New(hub.Options{Store: store, Now: w.clock.Load, Frame: func(_ bool, b []byte) []byte { return b }})
+	w.hub = h
 	t.Cleanup(h.Close)
 	w.node = node.New(node.Options{Store: store, Hub: h, Apps: registry, Now: w.clock.Load})
 	o := httpapi.Options{Node: w.node, Now: w.clock.Load}
 	if s.options != nil {
 		s.options(&o)
 	}
-	w.http = httptest.NewServer(httpapi.New(o))
+	w.api = httpapi.New(o)
+	w.http = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if remote := w.remote.Load(); remote != nil {
+			r.RemoteAddr = *remote
+		}
+		w.api.ServeHTTP(rw, r)
+	}))
 	t.Cleanup(w.http.Close)
 	key, err := auth.NewKey("app-id", "app-key", "app-secret", true)
 	if err != nil {
@@ -195,4 +208,17 @@ func (w *world) entries(channel string) []*stream.Entry {
 		w.t.Fatal(err)
 	}
 	return p.Entries
+}
+
+// follow makes held followers of channels.
+func (w *world) follow(channels ...string) {
+	w.t.Helper()
+	for _, name := range channels {
+		out := &outbox.Outbox{}
+		out.Init(nil, nil, 1<<10)
+		_, res := w.hub.Follow(w.t.Context(), hub.Session{Out: out, Conn: "9.9"}, session.Follow{Ref: stream.Ref{App: "app-id", Channel: name}})
+		if res.Err != nil {
+			w.t.Fatal(res.Err)
+		}
+	}
 }
