@@ -1,6 +1,7 @@
 package streamtest
 
 import (
+	"maps"
 	"strings"
 	"unicode/utf8"
 
@@ -29,6 +30,12 @@ type modelReceipt struct {
 	print   [16]byte
 	expires int64
 	result  stream.Result
+}
+
+func (m *model) clone() *model {
+	c := *m
+	c.receipts = maps.Clone(m.receipts)
+	return &c
 }
 
 func (m *model) reset(now int64) {

@@ -114,6 +114,8 @@ func (d *dice) step() {
 		d.class(ref, class)
 	case n < 94:
 		d.stepForget()
+	case n < 96 && crashesHeld(d.h):
+		d.stepCrash()
 	default:
 		reopen := d.h.Reopen
 		if d.r.IntN(2) == 0 && d.h.Crash != nil {
@@ -217,6 +219,45 @@ func (d *dice) stepAppend() {
 		}
 		if got != w {
 			d.Fatalf("%v of %v\n got %+v\nwant %+v", describe(&ops[i]), ops[i].Ref, results[i], want[i])
+		}
+	}
+}
+
+// stepCrash crashes the store with a batch in flight. Afterwards each of its streams has all of its part, or none.
+func (d *dice) stepCrash() {
+	d.Helper()
+	refs := []stream.Ref{d.ref(), d.ref()}
+	ops := []stream.Op{create(refs[0], "in flight")} // something at least that needs a sync
+	for range d.r.IntN(4) {
+		ref := refs[d.r.IntN(2)]
+		ops = append(ops, d.op(ref, d.models[ref].head))
+	}
+	reached := d.hold()
+	d.laterAny(ops...)
+	wait(d.world, "the sync", reached)
+	d.store = d.h.Crash()
+	now := d.clock.now()
+	for i, ref := range refs {
+		if i > 0 && ref == refs[0] {
+			break
+		}
+		with := d.models[ref].clone()
+		for _, op := range ops {
+			if op.Ref == ref {
+				with.append(op, d.rules.get(ref), now)
+			}
+		}
+		b := d.bounds(ref)
+		d.log("crash with %d ops in flight; %v has head %d", len(ops), ref.Channel, b.Head)
+		if b.Head == d.models[ref].head {
+			continue
+		}
+		if b.Head != with.head {
+			d.Fatalf("%v: head %d after a crash; it was %d, and all of the batch makes %d", ref, b.Head, d.models[ref].head, with.head)
+		}
+		began := with.base != d.models[ref].base
+		if d.models[ref] = with; began {
+			d.renew(ref)
 		}
 	}
 }
