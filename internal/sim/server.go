@@ -1,0 +1,151 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/continuo-rt/continuo/internal/core/app"
+	"github.com/continuo-rt/continuo/internal/core/message"
+	"github.com/continuo-rt/continuo/internal/core/session"
+	"github.com/continuo-rt/continuo/internal/core/stream"
+	"github.com/continuo-rt/continuo/internal/engine/memory"
+	"github.com/continuo-rt/continuo/internal/run/conn"
+	"github.com/continuo-rt/continuo/internal/run/hub"
+	"github.com/continuo-rt/continuo/internal/run/node"
+	"github.com/continuo-rt/continuo/internal/run/route"
+	"github.com/continuo-rt/continuo/internal/wire/pusher"
+)
+
+func now() int64 { return time.Now().UnixMilli() }
+
+var folds = map[stream.Log]stream.Fold{stream.Messages: message.Fold}
+
+// server is one process: everything but the durable store dies with it.
+type server struct {
+	world   *world
+	durable *memory.Store
+	hub     *hub.Hub
+	node    *node.Node
+	wheel   *conn.Wheel
+	stop    context.CancelFunc
+	running sync.WaitGroup
+
+	mu       sync.Mutex
+	dead     bool
+	links    map[*link]struct{}
+	sessions int
+}
+
+// boot starts a process over a durable store.
+func (w *world) boot(durable *memory.Store) *server {
+	s := &server{world: w, durable: durable, links: map[*link]struct{}{}}
+	rules := func(ref stream.Ref) stream.Rules { return node.Rules(w.apps, ref) }
+	volatile := memory.New(memory.Options{Now: now, Rules: rules, Folds: folds, Volatile: true})
+	var log stream.Store = route.New(durable, volatile, rules)
+	if w.opts.Wrap != nil {
+		log = w.opts.Wrap(log)
+	}
+	s.hub = hub.New(hub.Options{Store: log, Now: now, Frame: messageFrame, Window: w.window, Budget: w.budget, Linger: 2 * time.Second})
+	s.node = node.New(node.Options{Store: log, Hub: s.hub, Apps: w.apps, Now: now})
+	s.wheel = conn.NewWheel(now)
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.running.Go(func() { _ = s.hub.Run(ctx) })
+	s.running.Go(func() { _ = s.wheel.Run(ctx) })
+	s.running.Go(func() {
+		for _, m := range []*memory.Store{durable, volatile} {
+			tick := time.NewTicker(300 * time.Millisecond)
+			defer tick.Stop()
+			s.running.Go(func() { _ = m.Run(ctx, tick.C) })
+		}
+		<-ctx.Done()
+	})
+	return s
+}
+
+// dial opens a session over a link; nil when the server is down.
+func (s *server) dial(query pusher.Query, room int, tls bool, outbox int) *link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead {
+		return nil
+	}
+	l := newLink(room, tls)
+	s.links[l] = struct{}{}
+	s.sessions++
+	a, _ := s.world.apps.ByID(appID)
+	c := conn.New(&conn.Options{ID: fmt.Sprintf("%d.%d", s.world.boots, s.sessions), Remote: "sim", Transport: l,
+		Machine: pusher.New(&pusher.Options{App: a, Query: query}), Backend: backend{s}, Wheel: s.wheel, OutboxBytes: outbox,
+		IdleEvery: 30 * time.Second, Now: now})
+	l.pong = c.OnPong
+	s.running.Go(func() {
+		c.Serve()
+		_ = l.Close()
+		s.mu.Lock()
+		delete(s.links, l)
+		s.mu.Unlock()
+	})
+	return l
+}
+
+// publish is a call of the server's API.
+func (s *server) publish(ctx context.Context, ps ...node.Publish) ([]stream.Result, error) {
+	s.mu.Lock()
+	if s.dead {
+		s.mu.Unlock()
+		return nil, errors.New("sim: connection refused")
+	}
+	s.running.Add(1)
+	s.mu.Unlock()
+	defer s.running.Done()
+	return s.node.Publish(ctx, ps...)
+}
+
+// die ends the process: of what is on its way to clients a part may still arrive.
+func (s *server) die(keep func() int) {
+	s.mu.Lock()
+	s.dead = true
+	for l := range s.links {
+		l.sever(keep())
+	}
+	s.mu.Unlock()
+	s.stop()
+	s.hub.Close()
+}
+
+// backend is what a session asks of the node.
+type backend struct{ server *server }
+
+func (b backend) Follow(ctx context.Context, c *conn.Conn, req session.Follow) (*hub.Follower, session.Followed) {
+	return b.server.node.Follow(ctx, hub.Session{Owner: c, Out: c.Outbox(), Conn: c.ID()}, req)
+}
+
+func (b backend) Publish(ctx context.Context, c *conn.Conn, ops []stream.Op) ([]stream.Result, error) {
+	return b.server.node.Store().Append(ctx, ops)
+}
+
+func (b backend) Ephemeral(c *conn.Conn, ref stream.Ref, e stream.Entry) {
+	b.server.hub.Ephemeral(ref, e)
+}
+
+func (b backend) Other(context.Context, *conn.Conn, session.Effect) []session.Input { return nil }
+
+func (b backend) Gone(*conn.Conn) {}
+
+// appID is the only app of a world.
+const appID = "app"
+
+func apps(policies []app.Policy) *app.Registry {
+	a, err := app.New(app.App{ID: appID, Enabled: true, Keys: []app.Key{{Key: "key", Secret: "secret-of-sixteen", Enabled: true}}, Policies: policies})
+	if err != nil {
+		panic(err)
+	}
+	r, faults := app.NewRegistry(a)
+	if len(faults) > 0 {
+		panic(faults[0])
+	}
+	return r
+}
