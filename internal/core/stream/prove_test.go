@@ -104,7 +104,6 @@ func TestProveEmpty(t *testing.T) {
 // past is a simulated stream that remembers everything: which message was at which serial of which incarnation.
 type past struct {
 	incarnations []map[uint64]int64 // serial → time, trimmed ones too; the last is the present
-	floor        uint64
 	bounds       stream.Bounds
 	now          int64
 }

@@ -17,14 +17,6 @@ func messageOf(s stream.Subject) (uint64, bool) {
 	return binary.BigEndian.Uint64([]byte(s[1:])), true
 }
 
-// subjectOf is what an entry that has a row is filed under.
-func subjectOf(e *stream.Entry) stream.Subject {
-	if e.Key != "" {
-		return stream.KeySubject(e.Key)
-	}
-	return stream.MessageSubject(e.Message)
-}
-
 // keyOrder knows the keys of a log in order. New keys wait unsorted until somebody asks; keys that are gone stay until
 // they are half of all, so callers must look each one up.
 type keyOrder struct {
