@@ -12,7 +12,7 @@ import (
 // routes sends each request to its face. Paths are taken as they came: signatures are over the raw path, so nothing
 // may clean or redirect them.
 func (s *Server) routes() http.Handler {
-	api := httpapi.New(httpapi.Options{Node: s.node, Now: s.clock.Now, Log: s.log, BodyLimit: int64(s.config.HTTP.BodyLimit),
+	api := httpapi.New(httpapi.Options{Node: s.node, Now: s.clock.Now, Log: s.log, BodyLimit: int64(s.config.HTTP.BodyLimit), Presence: s.members,
 		Origins: s.config.HTTP.CORSOrigins, PlainBearer: s.config.HTTP.PlainBearer, Development: s.config.Development()})
 	metrics := s.metrics.Handler()
 	guests := s.guests()
