@@ -149,12 +149,16 @@ func (w *world) testPurge() {
 
 func (w *world) testReset() {
 	w.policy(room, stream.Retention{KeepLatest: true})
+	w.class(room, stream.Interval)
 	empty := w.bounds(room)
 	first := w.cut(room, stream.Reset, 0)
 	if first.Before != empty || first.After.Stream == empty.Stream || first.After.Head != 1 {
 		w.Fatalf("reset of a channel without a row: %+v", first)
 	}
-	w.applied(put(room, "k", "1"), create(room, "c"), fragment(room, 3, "d"))
+	if r := w.applied(put(room, "k", "1"))[0]; r.Stream != first.After.Stream {
+		w.Fatalf("a row that a reset made is of another class than the policy says: the first append began %+v", r)
+	}
+	w.applied(create(room, "c"), fragment(room, 3, "d"))
 	w.cut(room, stream.Trim, 2)
 	b := w.cut(room, stream.Reset, 0).After
 	w.wantKeys(stream.KeysQuery{Ref: room, Limit: 10}, nil)
