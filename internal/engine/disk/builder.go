@@ -141,6 +141,9 @@ func (b *builder) op(s *strm, op *stream.Op) stream.Result {
 	}
 	if d.Entry == nil {
 		d.Result.Stream = s.alloc.id
+		if d.Former != nil {
+			d.Result.Stream = stream.DeriveID(b.l.epoch, op.Ref, *d.Former)
+		}
 		return d.Result
 	}
 	if err := b.adopt(s); err != nil {

@@ -204,6 +204,9 @@ func (j *cutJob) reset(b *builder) error {
 		return nil
 	}
 	c := b.touch(s)
+	if a.num == 0 {
+		a.Class = c.rules.Durability
+	}
 	if err := b.adopt(s); err != nil {
 		return err
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"go.uber.org/goleak"
 
+	"github.com/continuo-rt/continuo/internal/core/record"
+	"github.com/continuo-rt/continuo/internal/core/record/recordtest"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/core/stream/streamtest"
 )
@@ -143,3 +145,18 @@ func newHarness(t *testing.T, o streamtest.Options) streamtest.Harness {
 }
 
 var errInjected error = errorfs.ErrInjected
+
+func TestRecords(t *testing.T) {
+	recordtest.Run(t, func(t *testing.T) recordtest.Harness {
+		opt := Options{FS: vfs.NewMem(), SweepEvery: -1}
+		s := openT(t, "data", opt)
+		t.Cleanup(func() { s.Close() })
+		return recordtest.Harness{Store: s, Reopen: func() record.Store {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = openT(t, "data", opt)
+			return s
+		}}
+	})
+}

@@ -185,7 +185,7 @@ func (s *Store) List(_ context.Context, space, after string, limit int) ([]recor
 		if err != nil {
 			return nil, l.corrupt("a record", err)
 		}
-		if k.live && (after == "" || key > after) {
+		if k.live && key > after {
 			out = append(out, record.Record{Key: key, Value: k.value, Version: k.version})
 		}
 	}
