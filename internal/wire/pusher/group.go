@@ -82,9 +82,20 @@ func (m *Machine) resumeDenied(s *subscription, d denial) {
 	}
 }
 
+// placeAnew gives the client, whose position was just refused, the one that its channel goes on from. Without it a
+// connection that is cut before the next event would come back without a position, and nobody would notice a gap. The
+// end of a rewind does the same.
+func (m *Machine) placeAnew(s *subscription) {
+	if b := s.start.Bounds; b.Logged && !s.rewind.wanted() {
+		m.send(s.enc.Position(nil, s.ref(m), b.Stream, b.Head))
+	}
+}
+
 // judge tells the client of a decision against its position.
 func (m *Machine) judge(s *subscription) {
 	switch {
+	case s.resume.asks(s.policy) && s.start.Reason == stream.Proven:
+		return
 	case s.resume.malformed:
 		d := denialOf(stream.PositionAhead, s.start.Bounds)
 		d.reason = "position_malformed"
@@ -93,9 +104,10 @@ func (m *Machine) judge(s *subscription) {
 		d := denialOf(stream.PositionAhead, s.start.Bounds)
 		d.reason = "legacy_serial_only_position_cannot_use_cold_recovery"
 		m.resumeDenied(s, d)
-	case s.start.Reason != stream.Proven:
+	default:
 		m.resumeDenied(s, denialOf(s.start.Reason, s.start.Bounds))
 	}
+	m.placeAnew(s)
 }
 
 // group is the channels of one resume request: they are answered by one resume_success, and none of them goes live

@@ -158,11 +158,11 @@ func (m *Machine) lostV2(s *subscription, in session.Lost) {
 	if d.expected = s.start.Bounds.Stream; s.resume.wanted && s.resume.stream != "" {
 		d.expected = s.resume.stream
 	}
-	s.start.Bounds = in.Bounds
+	s.start.Bounds, s.rewind = in.Bounds, rewind{}
 	m.resumeDenied(s, d)
+	m.placeAnew(s)
 	switch s.stage {
 	case replaying:
-		s.rewind = rewind{}
 		m.settle(s)
 	case live:
 		m.do(session.Release{Tag: s.tag})
