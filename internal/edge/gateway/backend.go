@@ -41,6 +41,8 @@ func (b *backend) Ephemeral(c *conn.Conn, ref stream.Ref, e stream.Entry) {
 // Other implements conn.Backend.
 func (b *backend) Other(ctx context.Context, c *conn.Conn, e session.Effect) []session.Input {
 	switch e := e.(type) {
+	case session.Admit:
+		return []session.Input{b.admit(c, e)}
 	case session.Identify:
 		b.gateway.opts.Node.Sessions().Identify(b.face.app.ID, c, e.User)
 		b.cameOrWent(e.User)
@@ -59,10 +61,14 @@ func (b *backend) Other(ctx context.Context, c *conn.Conn, e session.Effect) []s
 
 // Gone implements conn.Backend.
 func (b *backend) Gone(c *conn.Conn) {
+	b.gateway.lobby.leave(c)
+	if b.gateway.opts.Closed != nil {
+		defer b.gateway.opts.Closed(b.face.name)
+	}
+	if b.face.app == nil {
+		return
+	}
 	user := b.gateway.opts.Node.Sessions().User(b.face.app.ID, c.ID())
 	b.gateway.opts.Node.Sessions().Remove(b.face.app.ID, c)
 	b.gone(c, user)
-	if b.gateway.opts.Closed != nil {
-		b.gateway.opts.Closed(b.face.name)
-	}
 }

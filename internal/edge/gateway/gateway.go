@@ -47,6 +47,7 @@ type Gateway struct {
 	opts     Options
 	draining atomic.Bool
 	open     sync.WaitGroup
+	lobby    lobby
 	rings    sync.Map // *app.App → auth.Lookup
 }
 
@@ -68,11 +69,13 @@ func New(o Options) *Gateway {
 type face struct {
 	name    string
 	machine session.Machine
-	app     *app.App
+	app     *app.App      // nil until the machine asks for admission
 	limit   int           // sessions that the app may have; 0 = unlimited
 	idle    time.Duration // how long the client may be silent before the machine hears of it
 	refused func()        // called when the app has too many sessions, instead of serving
 	other   func(ctx context.Context, c *conn.Conn, e session.Effect) []session.Input
+	// admitted is called when a session has been registered under its user; nil: nobody asks.
+	admitted func(c *conn.Conn, e session.Admit)
 }
 
 // serve runs a session on a goroutine of its own and returns at once, so that net/http lets go of its buffers.
@@ -82,7 +85,9 @@ func (g *Gateway) serve(w *ws.Conn, id string, f face) {
 	c := conn.New(&conn.Options{ID: id, Remote: w.RemoteAddr().String(), Machine: f.machine, Transport: t, Backend: b,
 		Wheel: g.opts.Wheel, OutboxBytes: g.opts.OutboxBytes, IdleEvery: f.idle, Now: g.opts.Now})
 	w.Bind(c)
-	if err := g.opts.Node.Sessions().Add(f.app.ID, c, f.limit); err != nil {
+	if f.app == nil {
+		g.lobby.enter(c)
+	} else if err := g.opts.Node.Sessions().Add(f.app.ID, c, f.limit); err != nil {
 		go f.refused()
 		return
 	}
@@ -112,8 +117,13 @@ func (g *Gateway) keys(a *app.App) auth.Lookup {
 	return ring
 }
 
-// Draining refuses new sessions from now on.
-func (g *Gateway) Draining() { g.draining.Store(true) }
+// Draining refuses new sessions from now on, and ends those that have not said yet whose they are.
+func (g *Gateway) Draining() {
+	g.draining.Store(true)
+	for _, c := range g.lobby.all() {
+		c.Post(session.Draining{})
+	}
+}
 
 // Wait returns when every session has ended, or ctx has.
 func (g *Gateway) Wait(ctx context.Context) {

@@ -61,7 +61,7 @@ func (g *Gateway) admit(key string, r *http.Request) (*app.App, pusher.Refusal) 
 		return a, pusher.DisabledApp
 	case !a.AllowsOrigin(r.Header.Get("Origin")):
 		return a, pusher.BadOrigin
-	case g.opts.MaxConnections > 0 && g.opts.Node.Sessions().Len() >= g.opts.MaxConnections:
+	case g.full():
 		return a, pusher.NodeFull
 	}
 	return a, 0

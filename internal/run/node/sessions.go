@@ -32,18 +32,30 @@ func NewSessions() *Sessions { return &Sessions{apps: map[string]*tenants{}} }
 // Add registers a session of an app. limit is how many the app may have at once, 0 without limit: beyond it the answer
 // is LimitExceeded.
 func (s *Sessions) Add(app string, one Session, limit int) error {
+	return s.Admit(app, one, limit, "", 0)
+}
+
+// Admit registers a session of an app that is a user's from the start. userLimit is how many the user may have at once,
+// 0 without limit.
+func (s *Sessions) Admit(app string, one Session, limit int, user string, userLimit int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := s.apps[app]
 	if t == nil {
 		t = &tenants{byID: map[string]Session{}, byUser: map[string]map[string]Session{}, users: map[string]string{}}
-		s.apps[app] = t
 	}
 	if limit > 0 && len(t.byID) >= limit {
 		return fault.New(fault.LimitExceeded, "the app has the %d connections that it may have", limit)
 	}
+	if userLimit > 0 && len(t.byUser[user]) >= userLimit {
+		return fault.New(fault.LimitExceeded, "there are %d connections already, as many as there may be", userLimit)
+	}
+	s.apps[app] = t
 	t.byID[one.ID()] = one
 	s.total++
+	if user != "" {
+		t.identify(one, user)
+	}
 	return nil
 }
 
@@ -84,6 +96,11 @@ func (s *Sessions) Identify(app string, one Session, user string) (first bool) {
 		return false
 	}
 	t.forgetUser(one.ID())
+	return t.identify(one, user) == 1
+}
+
+// identify notes whose session this is and gives the number of the user's sessions.
+func (t *tenants) identify(one Session, user string) int {
 	t.users[one.ID()] = user
 	of := t.byUser[user]
 	if of == nil {
@@ -91,7 +108,7 @@ func (s *Sessions) Identify(app string, one Session, user string) (first bool) {
 		t.byUser[user] = of
 	}
 	of[one.ID()] = one
-	return len(of) == 1
+	return len(of)
 }
 
 // ByID finds a session of an app.
