@@ -5,7 +5,8 @@ import "fmt"
 // follow is what one client has seen of one channel, over all of its sessions.
 type follow struct {
 	client  string
-	session string // the present session
+	session string // the present session, one of …
+	own     map[string]bool
 	known   bool   // it has a position
 	at      place  // everything up to here was seen, or was not meant for it
 	// In the present session:
@@ -38,6 +39,7 @@ func (o *Oracle) opened(f *follow, session string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f.endRun()
+	f.own[session] = true
 	f.session, f.attached, f.resuming, f.fleeting = session, false, false, map[payload]bool{}
 }
 
@@ -59,7 +61,7 @@ func (f *follow) endRun() {
 func (o *Oracle) follower(channel, client string) *follow {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	f := &follow{client: client, seqs: map[int]int{}}
+	f := &follow{client: client, seqs: map[int]int{}, own: map[string]bool{}}
 	o.channels[channel].follows = append(o.channels[channel].follows, f)
 	return f
 }
@@ -214,7 +216,7 @@ func (o *Oracle) unnumbered(channel string, f *follow, p payload) {
 func (f *follow) judge(o *Oracle, channel string, b *book) {
 	for _, g := range f.gaps {
 		if g.from == 0 {
-			if t := b.attempts[g.p]; t != nil && t.acked && (t.hides == "" || t.hides != g.session) && !b.elsewhere(g) {
+			if t := b.attempts[g.p]; t != nil && t.acked && !f.own[t.hides] && !b.elsewhere(g) {
 				o.violated("P2 %s: %s never saw number %d of publisher %d", channel, f.client, g.p.seq, g.p.publisher)
 			}
 			continue

@@ -125,7 +125,8 @@ func DecodeHeader(b []byte) (Header, error) {
 func AppendKept(dst []byte, k *Kept) []byte {
 	w := encoder{append(dst, rowVersion)}
 	w.bytes(1, k.Fingerprint[:])
-	for i, v := range []uint64{uint64(k.Expires), uint64(k.Entry.Time), k.Entry.Serial, k.Message, k.Row, uint64(k.Version)} {
+	for i, v := range []uint64{uint64(k.Expires), uint64(k.Entry.Time), k.Entry.Serial, k.Message, k.Row, uint64(k.Version),
+		k.Forget, k.Resets} {
 		w.num(i+2, v)
 	}
 	return w.b
@@ -153,6 +154,10 @@ func DecodeKept(b []byte) (Kept, error) {
 			k.Row = v
 		case 7:
 			k.Version = uint32(v)
+		case 8:
+			k.Forget = v
+		case 9:
+			k.Resets = v
 		}
 	})
 	if err != nil {

@@ -22,11 +22,14 @@ type Kept struct {
 	Message     uint64
 	Row         uint64
 	Version     uint32
+	Incarnation // that the first answer named
 }
 
 // Decision is what one op means for the rows of its stream. An engine writes all of it in one atomic step.
 type Decision struct {
-	Result Result // complete but for Stream
+	Result Result // complete but for Stream, which is that of m after it …
+	// … unless Former is set: a duplicate's first answer named that incarnation.
+	Former *Incarnation
 	// Reset: the durability class changed, so a new incarnation begins before the entry. All rows of the stream but
 	// its meta and its receipts go.
 	Reset bool
@@ -56,7 +59,7 @@ func (m *Meta) Decide(op *Op, rules Rules, rows Rows, now int64) (Decision, erro
 			return Decision{}, err
 		}
 		if ok && kept.Expires > now {
-			return repeat(kept, op.Receipt), nil
+			return m.repeat(kept, op.Receipt), nil
 		}
 	}
 	next := *m
@@ -89,7 +92,7 @@ func (m *Meta) Decide(op *Op, rules Rules, rows Rows, now int64) (Decision, erro
 	}
 	if op.Receipt != nil {
 		d.Receipt = &Kept{Fingerprint: op.Receipt.Fingerprint, Expires: now + op.Receipt.TTL.Milliseconds(), Entry: e.ID(),
-			Message: e.Message, Row: d.Result.Row, Version: e.Version}
+			Message: e.Message, Row: d.Result.Row, Version: e.Version, Incarnation: next.Incarnation}
 	}
 	*m = next
 	return d, nil
@@ -175,9 +178,13 @@ func refused(err error) Decision {
 	return Decision{Result: Result{Outcome: Refused, Err: err}}
 }
 
-func repeat(k Kept, r *Receipt) Decision {
+func (m *Meta) repeat(k Kept, r *Receipt) Decision {
 	if k.Fingerprint != r.Fingerprint {
 		return refused(fault.New(fault.Mismatch, "this idempotency key was used before with another payload").In("idempotency_key"))
 	}
-	return Decision{Result: Result{Outcome: Duplicate, Entry: k.Entry, Message: k.Message, Row: k.Row, Version: k.Version}}
+	d := Decision{Result: Result{Outcome: Duplicate, Entry: k.Entry, Message: k.Message, Row: k.Row, Version: k.Version}}
+	if k.Incarnation != m.Incarnation {
+		d.Former = &k.Incarnation
+	}
+	return d
 }

@@ -130,6 +130,9 @@ func (s *Store) decideOne(u *unit, i int, op *stream.Op, rules stream.Rules, now
 	}
 	st.meta, st.id = l.over.meta, l.over.id
 	st.decision.Result.Stream = l.over.id
+	if d.Former != nil {
+		st.decision.Result.Stream = s.id(op.Ref, &stream.Meta{Incarnation: *d.Former, Class: l.over.meta.Class})
+	}
 	c := u.call
 	c.results[i] = st.decision.Result
 	if op.Early && d.Entry != nil && rules.Durability == stream.Interval {

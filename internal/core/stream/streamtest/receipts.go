@@ -19,7 +19,7 @@ var receiptTests = []test{
 
 func (w *world) wantDuplicate(r, first stream.Result) {
 	w.Helper()
-	if r.Outcome != stream.Duplicate || r.Err != nil || r.Entry != first.Entry || r.Message != first.Message ||
+	if r.Outcome != stream.Duplicate || r.Err != nil || r.Entry != first.Entry || r.Stream != first.Stream || r.Message != first.Message ||
 		r.Row != first.Row || r.Version != first.Version {
 		w.Fatalf("got %+v, want the first answer %+v again", r, first)
 	}
