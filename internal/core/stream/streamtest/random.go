@@ -50,12 +50,14 @@ type dice struct {
 	models map[stream.Ref]*model
 	ids    map[stream.Ref]stream.ID
 	seen   map[stream.ID]stream.Ref
-	did    []string
+	// over are the streams that a crash may have left over their size limits: the next append sees to it.
+	over map[stream.Ref]bool
+	did  []string
 }
 
 func (w *world) random(seed uint64) {
 	d := &dice{world: w, r: rand.New(rand.NewPCG(seed, 7)), models: map[stream.Ref]*model{}, ids: map[stream.Ref]stream.ID{},
-		seen: map[stream.ID]stream.Ref{}}
+		seen: map[stream.ID]stream.Ref{}, over: map[stream.Ref]bool{}}
 	defer func() {
 		if w.Failed() {
 			w.Logf("the last operations:\n%s", strings.Join(d.did[max(0, len(d.did)-25):], "\n"))
@@ -155,6 +157,10 @@ func (d *dice) settle() {
 				d.Fatalf("%v: retention %+v moved the floor from %d to %d; the head is %d", ref, r, m.floor, b.Floor, b.Head)
 			}
 		}
+		if d.over[ref] {
+			d.checkBounds(ref, b)
+			continue
+		}
 		if r.Entries > 0 && b.Retained() > r.Entries+max(1, r.Entries/16) {
 			d.Fatalf("%v: %d entries where %d are allowed", ref, b.Retained(), r.Entries)
 		}
@@ -215,6 +221,7 @@ func (d *dice) stepAppend() {
 		if got.Outcome != stream.Applied {
 			got.Stream = ""
 		} else {
+			d.over[ops[i].Ref] = false
 			w.Stream = d.ids[ops[i].Ref]
 		}
 		if got != w {
@@ -256,6 +263,7 @@ func (d *dice) stepCrash() {
 			d.Fatalf("%v: head %d after a crash; it was %d, and all of the batch makes %d", ref, b.Head, d.models[ref].head, with.head)
 		}
 		began := with.base != d.models[ref].base
+		d.over[ref] = true
 		if d.models[ref] = with; began {
 			d.renew(ref)
 		}

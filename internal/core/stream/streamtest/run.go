@@ -39,7 +39,8 @@ type Harness struct {
 	// FailSync makes the next write or sync fail, once.
 	FailSync func()
 	// Maintain does what the store does in the background now and then: trims that are due by age, and by size where a
-	// store leaves them for later. Everything due is done when it returns.
+	// store leaves them for later. Everything due is done when it returns; a stream that a crash left larger than its
+	// limits may wait for its next append.
 	Maintain func() error
 	// Volatile says that streams of class volatile are kept by this store, in memory.
 	Volatile bool
