@@ -44,9 +44,6 @@ func (e Encoder) Position(dst []byte, ref stream.Ref, id stream.ID, serial uint6
 
 // Entry implements session.Encoder.
 func (e Encoder) Entry(dst []byte, d session.Delivery) (payload []byte, ok bool) {
-	if d.Ref.Log == stream.Presence {
-		return e.member(dst, d)
-	}
 	s, ok := e.show(d)
 	if !ok {
 		return dst, false

@@ -21,17 +21,18 @@ type Options struct {
 
 // Machine is one connection.
 type Machine struct {
-	opts *Options
-	now  int64
-	out  []session.Effect
-	conn ident
-	beat heartbeat
-	subs table
-	res  resumes
-	user user
-	past past
-	rate limit.Window // client events
-	shut bool         // a close frame was asked for: nothing more is said
+	opts  *Options
+	now   int64
+	out   []session.Effect
+	conn  ident
+	beat  heartbeat
+	subs  table
+	res   resumes
+	user  user
+	past  past
+	rate  limit.Window  // client events
+	shut  bool          // a close frame was asked for: nothing more is said
+	ended session.Cause // why the server ended it, 0 when it did not
 }
 
 // ident is what the connection is called, and what numbers its direct frames.
@@ -130,6 +131,7 @@ func (m *Machine) open(in session.Opened) {
 
 // terminate ends the connection in the protocol's words.
 func (m *Machine) terminate(c session.Cause) {
+	m.ended = c
 	end, ok := closes[c]
 	if !ok {
 		end = closes[session.ServerError]

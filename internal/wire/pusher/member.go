@@ -1,16 +1,31 @@
 package pusher
 
 import (
-	"strconv"
-
 	"github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/session"
+	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/wire/envelope"
 )
 
-// member makes the frame of a presence entry: that a user came, left or changed. It never carries a position: those of a
-// channel are of its messages.
-func (e Encoder) member(dst []byte, d session.Delivery) ([]byte, bool) {
+var _ session.Encoder = Members{}
+
+// Members makes the frames of a channel's presence log. Equal ones make equal bytes.
+type Members struct{ Protocol Protocol }
+
+// Binary implements session.Encoder: JSON is text.
+func (e Members) Binary() bool { return false }
+
+// Whole implements session.Encoder.
+func (e Members) Whole() bool { return false }
+
+// State implements session.Encoder: every entry carries its membership whole.
+func (e Members) State(stream.Kind) bool { return false }
+
+// Position implements session.Encoder: the positions of a channel are those of its messages.
+func (e Members) Position([]byte, stream.Ref, stream.ID, uint64) []byte { return nil }
+
+// Entry implements session.Encoder: that a user came, left or changed.
+func (e Members) Entry(dst []byte, d session.Delivery) (payload []byte, ok bool) {
 	entry := d.Entry
 	change := presence.ChangeOf(entry)
 	if change == presence.None || presence.IsQuiet(entry) || change == presence.Updated && e.Protocol != V2 {
@@ -34,9 +49,7 @@ func (e Encoder) member(dst []byte, d session.Delivery) ([]byte, bool) {
 	}
 	f.text(append(data, '}'))
 	if e.Protocol == V2 {
-		f.b = envelope.AppendString(append(f.b, `,"message_id":`...), string(d.Stream))
-		f.b = strconv.AppendUint(append(f.b[:len(f.b)-1], ':'), entry.Serial, 10)
-		f.b = append(f.b, '"')
+		f.b = envelope.AppendString(append(f.b, `,"message_id":`...), entry.FrameID(d.Stream))
 	}
 	return append(f.b, '}'), true
 }

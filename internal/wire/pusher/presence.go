@@ -2,11 +2,14 @@ package pusher
 
 import (
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/auth"
 	"github.com/continuo-rt/continuo/internal/core/fault"
+	"github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/wire/envelope"
@@ -85,7 +88,7 @@ func (m *Machine) entered(in session.Entered) {
 		return
 	}
 	s.member.entered = in
-	m.do(session.Follow{Tag: s.presenceTag(), Ref: s.presenceRef(m), Encoder: Encoder{Protocol: m.protocol()},
+	m.do(session.Follow{Tag: s.presenceTag(), Ref: s.presenceRef(m), Encoder: Members{Protocol: m.protocol()},
 		Start: session.Start{Resume: true, Cursor: stream.Cursor{Stream: in.Stream, Serial: in.Serial}}})
 	m.follow(s)
 }
@@ -123,26 +126,44 @@ func (m *Machine) followedMembers(s *subscription, in session.Followed) {
 	}
 }
 
-// append writes the member list of a subscription's answer; beyond what the policy lists, only the count.
+// append writes the member list of a subscription's answer. Where the policy cuts it, it says so, and the member itself
+// is among those that are listed.
 func (p *membership) append(dst []byte) []byte {
+	list := p.listed()
 	dst = append(dst, `"presence":{"ids":[`...)
-	for i := range p.entered.Members {
-		dst = envelope.AppendString(comma(dst), p.entered.Members[i].User)
+	for i := range list {
+		dst = envelope.AppendString(comma(dst), list[i].User)
 	}
 	dst = append(dst, `],"hash":{`...)
-	for i := range p.entered.Members {
+	for i := range list {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(envelope.AppendString(dst, p.entered.Members[i].User), ':')
-		if info := p.entered.Members[i].Info; len(info) > 0 {
+		dst = append(envelope.AppendString(dst, list[i].User), ':')
+		if info := list[i].Info; len(info) > 0 {
 			dst = append(dst, info...)
 		} else {
 			dst = append(dst, "null"...)
 		}
 	}
 	dst = strconv.AppendInt(append(dst, `},"count":`...), int64(p.entered.Count), 10)
+	if len(list) < p.entered.Count {
+		dst = append(dst, `,"truncated":true`...)
+	}
 	return append(dst, '}')
+}
+
+// listed is the list that came with the answer, and the member if that was cut.
+func (p *membership) listed() []session.Member {
+	list := p.entered.Members
+	if len(list) >= p.entered.Count {
+		return list
+	}
+	i, found := slices.BinarySearchFunc(list, p.User, func(m session.Member, user string) int { return strings.Compare(m.User, user) })
+	if found {
+		return list
+	}
+	return slices.Insert(slices.Clone(list), i, p.Member)
 }
 
 // leave takes the connection's members out when it has ended.
@@ -151,9 +172,12 @@ func (m *Machine) leave(clean bool) {
 		if s.member == nil || s.stage < entering {
 			continue
 		}
-		grace, cause := s.policy.Presence.CleanGrace, "disconnect"
-		if !clean {
-			grace, cause = m.dropGrace(s), "timeout"
+		grace, cause := s.policy.Presence.CleanGrace, presence.Disconnect
+		switch {
+		case m.ended == session.ByApp:
+			grace, cause = 0, presence.Forced
+		case !clean || m.shut: // what the server ended is to come back, however politely the client closed
+			grace, cause = m.dropGrace(s), presence.Timeout
 		}
 		m.do(session.Exit{Tag: s.presenceTag(), Ref: s.presenceRef(m), Grace: grace, Cause: cause})
 	}
