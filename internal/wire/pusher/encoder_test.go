@@ -78,3 +78,31 @@ func TestEphemeralCarriesNoIdentity(t *testing.T) {
 		t.Fatalf("got %s, want %s", got, want)
 	}
 }
+
+// BenchmarkAttach is what the machine costs a connection that subscribes to a channel, and one that resumes it.
+func BenchmarkAttach(b *testing.B) {
+	for name, frames := range map[string][]string{
+		"V1": {`{"event":"pusher:subscribe","data":{"auth":"","channel":"room"}}`},
+		"V2": {`{"event":"sockudo:subscribe","data":{"auth":"","channel":"room"}}`,
+			`{"event":"sockudo:resume","data":"{\"channel_positions\":{\"room\":{\"stream_id\":\"s\",\"serial\":7,\"last_message_id\":\"m\"}}}"}`},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			query := map[string]string{"V1": "protocol=7", "V2": "protocol=2"}[name]
+			m, err := machineFor(query, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			o := m.(*Machine).opts
+			var out []session.Effect
+			for b.Loop() {
+				m := New(o)
+				m.Step(1000, session.Opened{ID: "1.1"}, out[:0])
+				for _, frame := range frames {
+					out = m.Step(1000, session.Frame{Data: []byte(frame)}, out[:0])
+				}
+				out = m.Step(1000, session.Followed{Tag: 2, Bounds: stream.Bounds{Stream: "s", Head: 9, Logged: true}}, out[:0])
+			}
+		})
+	}
+}

@@ -73,21 +73,21 @@ func (m *Machine) resumeFailed(channel string, d *denial) {
 
 // resumeDenied tells it of a subscription, and remembers it for resume_success.
 func (m *Machine) resumeDenied(s *subscription, d denial) {
-	if d.expected == "" {
-		d.expected = s.resume.stream
+	if r := s.resume; r != nil {
+		if d.expected == "" {
+			d.expected = r.stream
+		}
+		r.denied, r.denial = true, d
 	}
 	m.resumeFailed(s.name.String(), &d)
-	if s.resume.wanted {
-		s.resume.denied, s.resume.denial = true, d
-	}
 }
 
 // placeAnew gives the client, whose position was just refused, the one that its channel goes on from. Without it a
 // connection that is cut before the next event would come back without a position, and nobody would notice a gap. The
 // end of a rewind does the same.
 func (m *Machine) placeAnew(s *subscription) {
-	if b := s.start.Bounds; b.Logged && !s.rewind.wanted() {
-		m.send(s.enc.Position(nil, s.ref(m), b.Stream, b.Head))
+	if s.base.logged && !s.rewind.wanted() {
+		m.send(s.enc.Position(nil, s.ref(m), s.base.stream, s.base.serial))
 	}
 }
 
@@ -125,7 +125,7 @@ type failure struct {
 }
 
 func (g *group) join(s *subscription, p position) {
-	s.resume = resumption{position: p, wanted: true, group: g}
+	s.resume = &resumption{position: p, group: g}
 	g.members = append(g.members, s)
 	g.open++
 }
@@ -138,11 +138,10 @@ func (g *group) settled(m *Machine) {
 
 // leave takes a subscription that ends out of its group.
 func (r *resumption) leave(m *Machine, s *subscription) {
-	g := r.group
-	if g == nil {
+	if r == nil {
 		return
 	}
-	r.group = nil
+	g := r.group
 	g.members = slices.DeleteFunc(g.members, func(other *subscription) bool { return other == s })
 	if s.stage != settled && s.stage != live {
 		g.open--

@@ -63,7 +63,7 @@ func (m *Machine) history(r *request) (problem string) {
 	if err != nil {
 		return err.Error()
 	}
-	p.attach = s.start.Bounds.Head
+	p.attach = s.base.serial
 	if p.until = untilAttach(fields); p.until && (!q.Serials.HasEnd || q.Serials.End > p.attach) {
 		q.Serials.End, q.Serials.HasEnd = p.attach, true
 	}

@@ -91,6 +91,8 @@ func (m *Machine) answer(in session.Input) {
 		m.published(in)
 	case session.Entered:
 		m.entered(in)
+	case session.Listed:
+		m.listed(in)
 	case session.Counted:
 		m.counted(in)
 	case session.Watched:

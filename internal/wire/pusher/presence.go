@@ -87,7 +87,7 @@ func (m *Machine) entered(in session.Entered) {
 		m.notEntered(s, in.Err)
 		return
 	}
-	s.member.entered = in
+	s.member.entered = &in
 	m.do(session.Follow{Tag: s.presenceTag(), Ref: s.presenceRef(m), Encoder: Members{Protocol: m.protocol()},
 		Start: session.Start{Resume: true, Cursor: stream.Cursor{Stream: in.Stream, Serial: in.Serial}}})
 	m.follow(s)
@@ -103,6 +103,20 @@ func (m *Machine) notEntered(s *subscription, err error) {
 	m.fail(codes[f.Kind], f.Error())
 	m.subs.remove(s)
 	s.resume.leave(m, s)
+}
+
+// listed tells the members to a client that subscribed a second time.
+func (m *Machine) listed(in session.Listed) {
+	s, presence := m.subs.tagged(in.Tag)
+	switch {
+	case s == nil || !presence || !s.acked:
+	case in.Err != nil:
+		f := fault.Of(in.Err)
+		m.fail(codes[f.Kind], f.Error())
+	default:
+		s.member.entered = &session.Entered{Members: in.Members, Count: in.Count}
+		m.acknowledge(s, false)
+	}
 }
 
 // notUpdated tells that an update of a member failed.

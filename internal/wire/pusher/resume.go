@@ -39,7 +39,6 @@ type resumes struct {
 // resumption is the part of a subscription that continues from a position.
 type resumption struct {
 	position
-	wanted bool
 	asked  bool // the follower's start was decided with the position
 	denied bool // resume_failed was sent
 	denial denial
@@ -54,7 +53,7 @@ func (r *resumption) bare(p *app.Policy) bool {
 }
 
 // asks reports whether the follower's start can be decided by the position at all.
-func (r *resumption) asks(p *app.Policy) bool { return r.wanted && !r.malformed && !r.bare(p) }
+func (r *resumption) asks(p *app.Policy) bool { return r != nil && !r.malformed && !r.bare(p) }
 
 // wait lets a subscribe wait for a resume: once for each V2 connection, from its first subscribe.
 func (r *resumes) wait(m *Machine) bool {
@@ -123,7 +122,7 @@ func (r *resumes) forget(channel string) (p position, ok bool) {
 
 // claim gives a subscription that begins the position that was held for it. It gets a resume_success of its own.
 func (r *resumes) claim(m *Machine, s *subscription) {
-	if p, ok := r.forget(s.name.String()); ok && !s.resume.wanted {
+	if p, ok := r.forget(s.name.String()); ok && s.resume == nil {
 		g := &group{}
 		g.join(s, p)
 	}
@@ -174,7 +173,7 @@ func (m *Machine) resumeChannel(g *group, name string, p position) {
 		m.deny(g, name, s, p, "position_malformed")
 	case s == nil:
 		m.res.hold(name, p, m.now+heldMS)
-	case s.resume.wanted, s.stage == replaying, s.stage == settled:
+	case s.resume != nil, s.stage == replaying, s.stage == settled:
 		m.deny(g, name, s, p, "channel_is_being_replayed")
 	case s.stage == live:
 		g.join(s, p)
@@ -189,7 +188,7 @@ func (m *Machine) resumeChannel(g *group, name string, p position) {
 func (m *Machine) deny(g *group, name string, s *subscription, p position, reason string) {
 	d := denial{code: codeUnverifiable, reason: reason, expected: p.stream}
 	if s != nil {
-		d.current = s.start.Bounds.Stream
+		d.current = s.base.stream
 	}
 	m.resumeFailed(name, &d)
 	g.failures = append(g.failures, failure{name, d})

@@ -132,7 +132,7 @@ func (m *Machine) resubscribe(s *subscription) {
 			m.acknowledge(s, false)
 		}
 	case s.acked:
-		m.acknowledge(s, false)
+		m.acknowledgeAgain(s)
 	default:
 		s.again = true
 	}
@@ -179,7 +179,7 @@ func (m *Machine) follow(s *subscription) {
 // startAt is where the follower is to begin, as far as is known now.
 func (s *subscription) startAt() session.Start {
 	start := session.Start{RewindCount: s.rewind.count, RewindMS: s.rewind.ms}
-	if s.resume.wanted {
+	if s.resume != nil {
 		start.Resume, start.Limits = s.resume.asks(s.policy), s.policy.Window(false)
 		start.Cursor = stream.Cursor{Stream: s.resume.stream, Serial: s.resume.serial}
 		s.resume.asked = true
@@ -201,14 +201,14 @@ func (m *Machine) followed(in session.Followed) {
 		return
 	case in.Dirty:
 		s.stage = live
-		m.resumeDenied(s, denial{code: codeUnverifiable, reason: "live_delivery_has_begun", current: s.start.Bounds.Stream})
+		m.resumeDenied(s, denial{code: codeUnverifiable, reason: "live_delivery_has_begun", current: s.base.stream})
 		m.settle(s)
 		return
-	case s.resume.wanted && !s.resume.asked: // a resume came while the start was decided
+	case s.resume != nil && !s.resume.asked: // a resume came while the start was decided
 		m.do(session.Refollow{Tag: s.tag, Start: s.startAt()})
 		return
 	}
-	s.start = in
+	s.start, s.base = &in, placeOf(in.Bounds)
 	if s.ready() {
 		m.welcome(s)
 	}
@@ -216,7 +216,7 @@ func (m *Machine) followed(in session.Followed) {
 
 // ready reports whether every log of the channel is followed.
 func (s *subscription) ready() bool {
-	return s.start.Tag == s.tag && (s.member == nil || s.member.follows)
+	return s.start != nil && (s.member == nil || s.member.follows)
 }
 
 // refused ends a subscription that cannot be followed.
@@ -226,7 +226,7 @@ func (m *Machine) refused(s *subscription, err error) {
 		m.unavailable()
 		return
 	}
-	if s.resume.wanted {
+	if s.resume != nil {
 		m.resumeDenied(s, denial{code: codeUnverifiable, reason: "subscription_refused"})
 	}
 	m.fail(codes[f.Kind], f.Error())

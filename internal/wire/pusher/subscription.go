@@ -28,11 +28,21 @@ type subscription struct {
 	enc    Encoder
 	stage  stage
 	rewind rewind
-	resume resumption
-	start  session.Followed
+	resume *resumption       // nil: from the head
+	start  *session.Followed // from the decision about the start until the subscription is live
+	base   place
 	member *membership
 	flags
 }
+
+// place is where a subscription was attached: the position of its first answer, or of its newest loss.
+type place struct {
+	stream stream.ID
+	serial uint64
+	logged bool
+}
+
+func placeOf(b stream.Bounds) place { return place{b.Stream, b.Head, b.Logged} }
 
 // flags are the small facts about a subscription.
 type flags struct {
@@ -46,9 +56,9 @@ type flags struct {
 // membership is the presence part of a subscription.
 type membership struct {
 	session.Member
-	entered  session.Entered
-	follows  bool // the presence log is followed
-	released bool // and goes on
+	entered  *session.Entered // until it was told
+	follows  bool             // the presence log is followed
+	released bool             // and goes on
 	updates  limit.Window
 }
 

@@ -13,10 +13,10 @@ func (m *Machine) welcome(s *subscription) {
 	if !s.acked && !s.hidden {
 		m.acknowledge(s, true)
 	}
-	if s.resume.wanted {
+	if s.resume != nil {
 		m.judge(s)
 	}
-	if s.resume.wanted || s.rewind.wanted() {
+	if s.resume != nil || s.rewind.wanted() {
 		if in.Replay.Count() > 0 || in.Rewound.Rows > 0 {
 			s.stage = replaying
 			m.do(session.Release{Tag: s.tag})
@@ -38,32 +38,41 @@ func (m *Machine) welcome(s *subscription) {
 func (m *Machine) acknowledge(s *subscription, first bool) {
 	f := m.protocol().inner("subscription_succeeded", 256)
 	f.channel(s.name.String())
-	b := s.start.Bounds
 	data := []byte{'{'}
-	if s.member != nil {
+	if s.member != nil && s.member.entered != nil {
 		data = s.member.append(data)
+		s.member.entered = nil // lists are long, and most are never asked for again
 	}
-	if m.protocol() == V2 && b.Logged {
+	if m.protocol() == V2 && s.base.logged {
 		if len(data) > 1 {
 			data = append(data, ',')
 		}
-		data = strconv.AppendUint(append(data, `"attach_serial":`...), b.Head, 10)
+		data = strconv.AppendUint(append(data, `"attach_serial":`...), s.base.serial, 10)
 	}
 	f.text(append(data, '}'))
 	f.id(m.nextID())
 	if m.protocol() == V2 && first {
-		switch r := &s.resume; {
-		case r.wanted && r.malformed: // the client keeps what it has until that is refused
-		case r.wanted && r.stream != "":
+		switch r := s.resume; {
+		case r != nil && r.malformed: // the client keeps what it has until that is refused
+		case r != nil && r.stream != "":
 			f.position(r.stream, r.serial)
-		case r.wanted: // a cursor without a stream id
+		case r != nil: // a cursor without a stream id
 			f.b = strconv.AppendUint(append(f.b, `,"serial":`...), r.serial, 10)
-		case b.Logged:
-			f.position(b.Stream, b.Head)
+		case s.base.logged:
+			f.position(s.base.stream, s.base.serial)
 		}
 	}
 	m.send(append(f.b, '}'))
 	s.acked = true
+}
+
+// acknowledgeAgain answers a second subscribe, with the members as they are now.
+func (m *Machine) acknowledgeAgain(s *subscription) {
+	if s.member == nil {
+		m.acknowledge(s, false)
+		return
+	}
+	m.do(session.List{Tag: s.presenceTag(), Ref: s.presenceRef(m)})
 }
 
 // replayEnded takes note that everything up to the attach serial was queued.
@@ -80,7 +89,9 @@ func (m *Machine) replayDone(s *subscription, in session.ReplayEnded) {
 	if s.rewind.wanted() {
 		m.rewindComplete(s, in)
 	}
-	s.resume.done = in
+	if s.resume != nil {
+		s.resume.done = in
+	}
 	m.settle(s)
 }
 
@@ -106,8 +117,8 @@ func (m *Machine) settle(s *subscription) {
 	if s.stage != live {
 		s.stage = settled
 	}
-	if g := s.resume.group; g != nil {
-		g.settled(m)
+	if s.resume != nil {
+		s.resume.group.settled(m)
 		return
 	}
 	m.goLive(s)
@@ -115,7 +126,7 @@ func (m *Machine) settle(s *subscription) {
 
 // goLive lets a settled follower go on with what comes.
 func (m *Machine) goLive(s *subscription) {
-	s.resume = resumption{}
+	s.resume, s.start = nil, nil
 	if s.stage == live {
 		return
 	}
@@ -127,7 +138,7 @@ func (m *Machine) goLive(s *subscription) {
 	}
 	if s.again {
 		s.again = false
-		m.acknowledge(s, false)
+		m.acknowledgeAgain(s)
 	}
 	if m.opts.App.Features.SubscriptionCount && s.member == nil && !s.hidden && !s.counted {
 		s.counted = true
@@ -155,10 +166,10 @@ func (m *Machine) lostV2(s *subscription, in session.Lost) {
 	if in.Reason == stream.StreamReset {
 		d.reason = "durable_stream_changed_during_reconnect"
 	}
-	if d.expected = s.start.Bounds.Stream; s.resume.wanted && s.resume.stream != "" {
+	if d.expected = s.base.stream; s.resume != nil && s.resume.stream != "" {
 		d.expected = s.resume.stream
 	}
-	s.start.Bounds, s.rewind = in.Bounds, rewind{}
+	s.base, s.rewind = placeOf(in.Bounds), rewind{}
 	m.resumeDenied(s, d)
 	m.placeAnew(s)
 	switch s.stage {

@@ -161,6 +161,8 @@ func (c *Conn) other(e session.Effect) {
 		if in := w.enter(c, e); !e.Update || in.Err != nil {
 			c.answer(in)
 		}
+	case session.List:
+		c.answer(w.list(e))
 	case session.Exit:
 		user := c.users[e.Tag]
 		w.after(e.Grace.Milliseconds(), func() { w.exit(c, user, e) })

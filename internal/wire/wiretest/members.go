@@ -62,6 +62,19 @@ func (w *World) enter(c *Conn, e session.Enter) session.Entered {
 	return in
 }
 
+// list answers who is there now.
+func (w *World) list(e session.List) session.Listed {
+	if w.Broken {
+		return session.Listed{Tag: e.Tag, Err: errUnavailable}
+	}
+	in := session.Listed{Tag: e.Tag, Stream: w.Log(e.Ref).ID(), Serial: w.Log(e.Ref).head}
+	for _, m := range w.members(e.Ref) {
+		in.Members = append(in.Members, session.Member{User: m.User, Info: m.Info})
+	}
+	in.Count = len(in.Members)
+	return in
+}
+
 // exit takes a connection of a member out.
 func (w *World) exit(c *Conn, user string, e session.Exit) {
 	m, here := w.memberOf(e.Ref, user)
