@@ -33,7 +33,7 @@ func (w *world) disturb(rnd *rand.Rand) {
 // restart ends the server, mostly by a crash, and starts the next one after a while.
 func (w *world) restart(rnd *rand.Rand) {
 	w.oracle.count(func(c *Counts) { c.Restarts++ })
-	over := w.oracle.ending("volatile")
+	over := w.oracle.restarting("volatile")
 	next := w.down(func() int { return rnd.IntN(3000) }, rnd.IntN(4) == 0)
 	over("")
 	time.Sleep(time.Duration(rnd.IntN(500)) * time.Millisecond)

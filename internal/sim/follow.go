@@ -7,8 +7,10 @@ type follow struct {
 	client  string
 	session string // the present session, one of …
 	own     map[string]bool
-	known   bool   // it has a position
-	at      place  // everything up to here was seen, or was not meant for it
+	book    *book
+	boots   int   // of the book, when the session began
+	known   bool  // it has a position
+	at      place // everything up to here was seen, or was not meant for it
 	// In the present session:
 	attached  bool
 	resuming  bool   // the positions that the client presented are not answered yet
@@ -39,7 +41,7 @@ func (o *Oracle) opened(f *follow, session string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f.endRun()
-	f.own[session] = true
+	f.own[session], f.boots = true, f.book.boots
 	f.session, f.attached, f.resuming, f.fleeting = session, false, false, map[payload]bool{}
 }
 
@@ -48,6 +50,14 @@ func (o *Oracle) joined(f *follow) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f.attached = true
+}
+
+// learn takes note of a position that the client was told.
+func (f *follow) learn(at place) {
+	f.book.learn(at)
+	if f.book.kind.volatile && f.boots < f.book.boots {
+		f.book.ended[at.stream] = true
+	}
 }
 
 func (f *follow) endRun() {
@@ -61,8 +71,9 @@ func (f *follow) endRun() {
 func (o *Oracle) follower(channel, client string) *follow {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	f := &follow{client: client, seqs: map[int]int{}, own: map[string]bool{}}
-	o.channels[channel].follows = append(o.channels[channel].follows, f)
+	b := o.channels[channel]
+	f := &follow{client: client, seqs: map[int]int{}, own: map[string]bool{}, book: b}
+	b.follows = append(b.follows, f)
 	return f
 }
 
@@ -70,9 +81,8 @@ func (o *Oracle) follower(channel, client string) *follow {
 func (o *Oracle) attached(channel string, f *follow, at place, presented bool, upto uint64) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	b := o.channels[channel]
 	f.attached, f.resuming, f.upto = true, presented, upto
-	b.learn(place{at.stream, at.serial})
+	f.learn(at)
 	if presented {
 		if at != f.at {
 			o.violated("P3 %s: %s presented %v and was answered with %v", channel, f.client, f.at, at)
@@ -102,6 +112,7 @@ func (o *Oracle) delivered(channel string, f *follow, at place, p payload) {
 		o.violated("P3 %s: %s was sent %v while it resumed up to %d", channel, f.client, at, f.upto)
 	}
 	o.observe(channel, at, p, f.client)
+	f.learn(at)
 	f.skip(at.serial - 1)
 	f.at = at
 	f.sequence(o, channel, p)
@@ -133,7 +144,7 @@ func (f *follow) sequence(o *Oracle, channel string, p payload) {
 func (o *Oracle) moved(channel string, f *follow, at place) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.channels[channel].learn(at)
+	f.learn(at)
 	if at.stream != f.at.stream || at.serial < f.at.serial {
 		o.violated("P2 %s: %s was told the position %v after %v", channel, f.client, at, f.at)
 		return
@@ -179,7 +190,7 @@ func (o *Oracle) lost(channel string, f *follow, code, reason string, at place) 
 		o.violated("P3 %s: %s was refused before its subscription was answered", channel, f.client)
 	}
 	f.resuming = false
-	b.learn(at)
+	f.learn(at)
 	f.restart(at)
 }
 

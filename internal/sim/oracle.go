@@ -42,6 +42,7 @@ type book struct {
 	ending   int                // operations under way that may end a stream
 	trimmed  bool               // retention or an operator may have removed entries
 	follows  []*follow
+	boots    int // processes that ended
 }
 
 // kind is what a channel promises.
@@ -184,6 +185,15 @@ func (o *Oracle) ending(channel string) (over func(now string)) {
 			}
 		}
 	}
+}
+
+// restarting is ending for a channel that dies with its process. What a session of that process still shows later is of
+// a stream that has ended.
+func (o *Oracle) restarting(channel string) (over func(now string)) {
+	o.mu.Lock()
+	o.channels[channel].boots++
+	o.mu.Unlock()
+	return o.ending(channel)
 }
 
 // trimming says that entries of the channel may go from now on.

@@ -66,7 +66,7 @@ func Run(o Options) Report {
 	w.window = hub.WindowLimits{Entries: 1 << rnd.IntN(9)}
 	w.budget = 1 << (11 + rnd.IntN(12))
 	w.design()
-	w.end = time.Now().Add(time.Duration(5+rnd.IntN(10)) * time.Second)
+	w.end = time.Now().Add(time.Duration(3000+rnd.IntN(5000)) * time.Millisecond)
 	w.start(memory.New(memory.Options{Epoch: fmt.Sprintf("%032x", o.Seed), Boot: fmt.Sprintf("%032x", o.Seed), Now: now, Folds: folds,
 		Rules: func(ref stream.Ref) stream.Rules { return node.Rules(w.apps, ref) },
 		Sync:  w.sync, Survive: w.survive, Readable: w.readable}))
