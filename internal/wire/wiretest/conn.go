@@ -30,6 +30,12 @@ type Conn struct {
 	stepping  bool
 }
 
+// Host is a machine that carries out some of its effects itself, in the world of its test; mine is false for those that
+// the world is to carry out.
+type Host interface {
+	Carry(w *World, c *Conn, e session.Effect) (answers []session.Input, mine bool)
+}
+
 // Open connects a client with a machine.
 func (w *World) Open(id string, m session.Machine) *Conn {
 	c := &Conn{ID: id, MaxMembers: 100, world: w, machine: m, users: map[session.Tag]string{}}
@@ -109,6 +115,12 @@ func (c *Conn) unfollow(tag session.Tag) {
 func (c *Conn) answer(in session.Input) { c.queue = append(c.queue, in) }
 
 func (c *Conn) do(e session.Effect) {
+	if host, ok := c.machine.(Host); ok {
+		if answers, mine := host.Carry(c.world, c, e); mine {
+			c.queue = append(c.queue, answers...)
+			return
+		}
+	}
 	switch e := e.(type) {
 	case session.Send:
 		c.receive(e.Payload)
