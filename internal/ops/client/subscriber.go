@@ -37,7 +37,7 @@ type Event struct {
 
 // State is what a subscriber tells of its connection.
 type State struct {
-	State   string        `json:"state"` // connected, disconnected, resumed, lost, rewound
+	State   string        `json:"state"` // connected, subscribed, disconnected, resumed, lost, rewound
 	Channel string        `json:"channel,omitempty"`
 	Reason  string        `json:"reason,omitempty"`
 	Missed  int           `json:"missed"`
@@ -185,6 +185,9 @@ func (l *link) handle(e Event) error {
 	case name == "sockudo:rewind_complete":
 		l.s.tell(State{State: "rewound", Channel: e.Channel})
 	case name == "sockudo_internal:subscription_succeeded", name == "sockudo_internal:position":
+		if name == "sockudo_internal:subscription_succeeded" {
+			l.s.tell(State{State: "subscribed", Channel: e.Channel})
+		}
 		if _, have := l.s.Cursors[e.Channel]; !have || name == "sockudo_internal:position" {
 			l.move(e)
 		}
