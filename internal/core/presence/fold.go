@@ -1,7 +1,9 @@
 package presence
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 
 	"github.com/continuo-rt/continuo/internal/core/stream"
@@ -24,6 +26,46 @@ type State struct {
 
 // Member is the membership.
 func (s *State) Member() (Member, error) { return Of(s.User, s.Data) }
+
+// Info is the user's info alone, which lists of members show: it is cut out of the membership, not copied.
+func (s *State) Info() (json.RawMessage, error) {
+	const head = `{"info":`
+	b := s.Data.Bytes
+	if s.Data.Type == stream.JSON && bytes.HasPrefix(b, []byte(`{"conns":`)) {
+		return nil, nil
+	}
+	if s.Data.Type == stream.JSON && bytes.HasPrefix(b, []byte(head)) {
+		if n := valueEnd(b[len(head):]); n > 0 && bytes.HasPrefix(b[len(head)+n:], []byte(`,"conns":`)) {
+			return json.RawMessage(b[len(head) : len(head)+n : len(head)+n]), nil
+		}
+	}
+	m, err := s.Member()
+	return m.Info, err
+}
+
+// valueEnd is the length of the JSON value that b begins with, given that b is valid JSON without white space; 0 when
+// there is no end.
+func valueEnd(b []byte) int {
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			for i++; i < len(b) && b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			depth--
+		}
+		if depth == 0 && i+1 < len(b) && (b[i+1] == ',' || b[i+1] == '}') {
+			return i + 1
+		}
+	}
+	return 0
+}
 
 // Apply moves the state on by an entry of the same user.
 func (s *State) Apply(e *stream.Entry) {

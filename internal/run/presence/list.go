@@ -44,11 +44,11 @@ func membersOf(rows []stream.KeyRow) ([]session.Member, error) {
 		if err != nil {
 			return nil, err
 		}
-		m, err := s.Member()
+		info, err := s.Info()
 		if err != nil {
 			return nil, err
 		}
-		list[i] = session.Member{User: m.User, Info: m.Info}
+		list[i] = session.Member{User: s.User, Info: info}
 	}
 	return list, nil
 }

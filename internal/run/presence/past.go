@@ -157,11 +157,11 @@ func (g *Register) listed(e session.List) session.Listed {
 		}
 		for i := range page.Members {
 			if out.Count++; len(out.Members) < limit {
-				m, err := page.Members[i].Member()
+				info, err := page.Members[i].Info()
 				if err != nil {
 					return session.Listed{Err: err}
 				}
-				out.Members = append(out.Members, session.Member{User: m.User, Info: m.Info})
+				out.Members = append(out.Members, session.Member{User: page.Members[i].User, Info: info})
 			}
 			after = page.Members[i].User
 		}

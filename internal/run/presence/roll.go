@@ -29,6 +29,7 @@ type roll struct {
 	recorded bool // the next run of the node would look at this channel
 	degraded bool // something in memory is not in the log
 	retry    *time.Timer
+	mirror   mirror
 }
 
 // seat says as whom a connection entered.

@@ -28,7 +28,7 @@ func (t *turn) settle(j *job, res stream.Result) {
 	case res.Outcome == stream.Applied || res.Outcome == stream.Duplicate:
 		j.u.here, j.u.serial, j.u.known, j.u.dirty = j.entry.Kind == stream.Put, res.Entry.Serial, true, false
 		t.done(j)
-		t.wrote(j)
+		t.wrote(j, res)
 	case res.Outcome == stream.Refused && repeats(res.Err) && j.q.tries < mostTries:
 		j.u.known = false
 		j.q.tries++
@@ -89,7 +89,8 @@ func (t *turn) done(j *job) {
 	t.drop(j.u)
 }
 
-func (t *turn) wrote(j *job) {
+func (t *turn) wrote(j *job, res stream.Result) {
+	t.writes = append(t.writes, written{res, j.u.name, j.target.Info, j.change})
 	if f := t.reg.opts.Events.Change; f != nil && j.change != presence.None {
 		f(j.change.String(), j.entry.Member.Cause)
 	}

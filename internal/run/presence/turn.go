@@ -27,6 +27,7 @@ type turn struct {
 	later  []*request
 	ready  []*request // to be answered with the members
 	failed []failure
+	writes []written
 }
 
 // failure is a request that is to be answered with an error.
@@ -281,6 +282,7 @@ func (t *turn) write() {
 		}
 		t.settle(&t.jobs[i], res)
 	}
+	t.mirror.move(t.writes)
 }
 
 // answer tells those who entered who is there, and the others why they are not.
@@ -291,7 +293,7 @@ func (t *turn) answer() {
 	if len(t.ready) == 0 {
 		return
 	}
-	list, err := t.list(t.policy.Presence.ListLimit)
+	list, err := t.members()
 	if err == nil {
 		t.mu.Lock()
 		t.roll.count, t.counted = list.Count, true
@@ -305,6 +307,16 @@ func (t *turn) answer() {
 		list.Tag = q.tag
 		q.sess.Post(list)
 	}
+}
+
+// members is who is there, at a serial that is not below any write of this turn.
+func (t *turn) members() (session.Entered, error) {
+	if !t.degraded {
+		if t.reflect(t.now); t.mirror.good {
+			return t.mirror.list(t.policy.Presence.ListLimit), nil
+		}
+	}
+	return t.list(t.policy.Presence.ListLimit)
 }
 
 // refuse answers a request that failed. A departure that cannot be decided now is tried again.

@@ -27,7 +27,7 @@ var room = stream.Ref{App: "app", Channel: "presence-room", Log: stream.Presence
 
 // world is a store, a register on it, and what the watchers on this node were told beside the log.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	store  *memory.Store
 	apps   *app.Registry
 	reg    *presence.Register
@@ -54,7 +54,7 @@ func bubble(t *testing.T, change func(*app.App), f func(w *world)) {
 	})
 }
 
-func newWorld(t *testing.T, change func(*app.App)) *world {
+func newWorld(t testing.TB, change func(*app.App)) *world {
 	t.Helper()
 	a := app.App{ID: "app", Enabled: true, Keys: []app.Key{{Key: "k", Secret: "s", Enabled: true}}}
 	p := app.Default(app.Production)
@@ -217,7 +217,7 @@ func pass(d time.Duration) {
 }
 
 // runFor is a context that ends after a while.
-func runFor(t *testing.T, d time.Duration) context.Context {
+func runFor(t testing.TB, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	t.Cleanup(cancel)
 	return ctx

@@ -1,0 +1,93 @@
+package presence_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/continuo-rt/continuo/internal/core/app"
+	"github.com/continuo-rt/continuo/internal/core/session"
+)
+
+// crowd is a session that counts its answers.
+type crowd struct {
+	id   string
+	done *sync.WaitGroup
+	err  error
+	n    int
+}
+
+// ID implements presence.Session.
+func (c *crowd) ID() string { return c.id }
+
+// Post implements presence.Session.
+func (c *crowd) Post(in session.Input) {
+	if e, ok := in.(session.Entered); ok {
+		c.err, c.n = e.Err, len(e.Members)
+		c.done.Done()
+	}
+}
+
+func large(a *app.App) {
+	a.Limits.PresenceMembers = 20_000
+	a.Policies[0].Presence.ListLimit = 100
+	a.Policies[0].Presence.Retention.Entries = 100_000
+}
+
+// join has n users enter at once and waits for their answers.
+func join(tb testing.TB, w *world, from, n int) {
+	tb.Helper()
+	var done sync.WaitGroup
+	done.Add(n)
+	all := make([]*crowd, n)
+	for i := range all {
+		all[i] = &crowd{id: fmt.Sprintf("c%06d", from+i), done: &done}
+		w.reg.Enter(all[i], session.Enter{Tag: 1, Ref: room, Member: session.Member{User: fmt.Sprintf("u%06d", from+i), Info: []byte(`{"name":"somebody"}`)}})
+	}
+	done.Wait()
+	for _, c := range all {
+		if c.err != nil || c.n == 0 {
+			tb.Fatalf("%s: %v, %d listed", c.id, c.err, c.n)
+		}
+	}
+}
+
+// 10,000 joins in a burst share at most 200 syncs.
+func TestJoinsShareCommits(t *testing.T) {
+	w := newWorld(t, large)
+	defer w.store.Close()
+	defer w.reg.Close()
+	join(t, w, 0, 10_000)
+	if n := w.syncs.Load(); n > 200 {
+		t.Fatalf("10,000 joins took %d syncs", n)
+	}
+	if n, err := w.reg.Count(t.Context(), room.App, room.Channel); n != 10_000 || err != nil {
+		t.Fatal(n, err)
+	}
+}
+
+func BenchmarkBurst(b *testing.B) {
+	for b.Loop() {
+		w := newWorld(b, large)
+		join(b, w, 0, 10_000)
+		b.ReportMetric(float64(w.syncs.Load()), "syncs")
+		w.reg.Close()
+		w.store.Close()
+	}
+}
+
+// Joining a large channel costs about what joining a small one does, when as many members are listed.
+func BenchmarkJoin(b *testing.B) {
+	for _, size := range []int{100, 10_000} {
+		b.Run(fmt.Sprint(size), func(b *testing.B) {
+			w := newWorld(b, large)
+			defer w.store.Close()
+			defer w.reg.Close()
+			join(b, w, 0, size)
+			for i := size; b.Loop(); i++ {
+				join(b, w, i, 1)
+				w.reg.Exit(&crowd{id: fmt.Sprintf("c%06d", i)}, session.Exit{Tag: 1, Ref: room})
+			}
+		})
+	}
+}
