@@ -38,6 +38,7 @@ type Options struct {
 	Activity time.Duration
 	// MaxConnections bounds the sessions of this node; 0 = unlimited.
 	MaxConnections int
+	Feed           FeedOptions
 	// Opened and Closed are told of every session, by face; nil funcs are skipped.
 	Opened, Closed func(face string)
 }
@@ -46,8 +47,9 @@ type Options struct {
 type Gateway struct {
 	opts     Options
 	draining atomic.Bool
-	open     sync.WaitGroup
+	open     crowd
 	lobby    lobby
+	filters  interner
 	rings    sync.Map // *app.App → auth.Lookup
 }
 
@@ -94,9 +96,9 @@ func (g *Gateway) serve(w *ws.Conn, id string, f face) {
 	if g.opts.Opened != nil {
 		g.opts.Opened(f.name)
 	}
-	g.open.Add(1)
+	g.open.enter()
 	go func() {
-		defer g.open.Done()
+		defer g.open.leave()
 		c.Serve()
 	}()
 }
@@ -126,17 +128,7 @@ func (g *Gateway) Draining() {
 }
 
 // Wait returns when every session has ended, or ctx has.
-func (g *Gateway) Wait(ctx context.Context) {
-	done := make(chan struct{})
-	go func() {
-		g.open.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-	case <-ctx.Done():
-	}
-}
+func (g *Gateway) Wait(ctx context.Context) { g.open.wait(ctx) }
 
 // unavailable answers requests while the server drains.
 func (g *Gateway) unavailable(w http.ResponseWriter) bool {

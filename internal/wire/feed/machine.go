@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"strings"
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
@@ -58,8 +59,13 @@ type Machine struct {
 // New makes the machine of a connection.
 func New(o *Options) *Machine { return &Machine{opts: o} }
 
+const keyUser = "feed-key:"
+
 // KeyUser is what the connections of an API key are registered under.
-func KeyUser(id string) string { return "feed-key:" + id }
+func KeyUser(id string) string { return keyUser + id }
+
+// KeyOfUser is the id of the key that a connection is registered under.
+func KeyOfUser(user string) (id string, ok bool) { return strings.CutPrefix(user, keyUser) }
 
 // Step implements session.Machine.
 func (m *Machine) Step(now int64, in session.Input, out []session.Effect) []session.Effect {

@@ -1,0 +1,11 @@
+package gateway
+
+import "net/http"
+
+// httpHandler routes to the faces that are tested here.
+func httpHandler(g *Gateway) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/feed", g.Feed)
+	mux.HandleFunc("/app/", g.Pusher)
+	return mux
+}
