@@ -157,7 +157,7 @@ func (r *roll) load(u *user) (presence.State, error) {
 		return s, nil
 	}
 	for _, c := range m.Conns {
-		if !r.reg.ours(c) && !u.member.Has(c.ID) {
+		if c.Node != r.reg.opts.Node && !u.member.Has(c.ID) {
 			u.member.Conns = append(u.member.Conns[:len(u.member.Conns):len(u.member.Conns)], c)
 		}
 	}
