@@ -40,6 +40,8 @@ type Options struct {
 	Development bool
 	// Presence answers who is in presence channels; nil: nobody is.
 	Presence Presence
+	// FeedKeys keeps the API keys of the feed; nil: there are none.
+	FeedKeys FeedKeys
 }
 
 // Presence knows the members of presence channels. Its methods may be called concurrently; errors are faults.

@@ -12,7 +12,7 @@ import (
 const (
 	corsMethods = "GET, POST, DELETE, OPTIONS"
 	corsHeaders = "Authorization, Content-Type, If-None-Match, X-Idempotency-Key, X-Pusher-Library"
-	corsExposed = "ETag, Retry-After, X-Entry-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Serial, X-Stream-Id"
+	corsExposed = "ETag, Retry-After, X-Entry-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Serial, X-Server-Epoch, X-Stream-Id"
 )
 
 // compileOrigins makes the patterns of Options.Origins answer questions, the way an app's own do.

@@ -152,4 +152,4 @@ func notFound(path string) error {
 }
 
 // routes are all paths of the API, those that are asked most first.
-var routes = slices.Concat(publishRoutes, historyRoutes, messageRoutes, snapshotRoutes, channelRoutes, cutRoutes, annotationRoutes)
+var routes = slices.Concat(publishRoutes, historyRoutes, messageRoutes, snapshotRoutes, channelRoutes, cutRoutes, annotationRoutes, feedKeyRoutes)

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/continuo-rt/continuo/internal/core/fault"
+	"github.com/continuo-rt/continuo/internal/core/message"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/run/node"
 	"github.com/continuo-rt/continuo/internal/wire/serverapi"
@@ -76,27 +77,35 @@ func passed(serial uint64) error {
 }
 
 func (c *call) snapshotPage(asked *serverapi.Snapshot, at serverapi.SnapshotCursor) error {
+	items, next, err := c.snapshotPart(asked, at, c.seal())
+	if err != nil {
+		return err
+	}
+	c.out = serverapi.AppendSnapshot(c.out, &serverapi.SnapshotPage{Asked: asked, Stream: at.Stream, At: at.At, Complete: at.Complete,
+		Items: items, Epoch: c.api.opts.Node.Store().Info().Epoch, Next: next})
+	return c.answer(http.StatusOK)
+}
+
+// snapshotPart reads what a page shows, and the cursor of the next one.
+func (c *call) snapshotPart(asked *serverapi.Snapshot, at serverapi.SnapshotCursor, seal serverapi.Seal) (items []message.State, next string, err error) {
 	page, err := c.api.opts.Node.Snapshot(c.r.Context(), node.SnapshotQuery{Ref: c.ref(), At: at.At.Serial, Prefix: asked.Prefix,
 		After: at.After, Rows: at.Rows, Beyond: at.Beyond, Limit: asked.Limit, Bytes: pageBytes})
 	switch {
 	case err != nil && fault.KindOf(err) == fault.NotProvable && asked.Cursor != nil:
-		return passed(at.At.Serial)
+		return nil, "", passed(at.At.Serial)
 	case err != nil:
-		return err
+		return nil, "", err
 	}
 	if err := expired(asked, page.Bounds); err != nil {
-		return err
+		return nil, "", err
 	}
 	if page.Bounds.Stream != at.Stream {
-		return fault.New(fault.Unavailable, "the stream was reset while the snapshot was read: repeat the request")
+		return nil, "", fault.New(fault.Unavailable, "the stream was reset while the snapshot was read: repeat the request")
 	}
-	out := serverapi.SnapshotPage{Asked: asked, Stream: at.Stream, At: at.At, Complete: at.Complete, Items: page.Items,
-		Epoch: c.api.opts.Node.Store().Info().Epoch}
 	if page.More {
-		next := at
-		next.Rows, next.After, next.Beyond = page.Rows, page.After, page.Beyond
-		out.Next = asked.Next(c.seal(), &next, c.api.opts.Now())
+		from := at
+		from.Rows, from.After, from.Beyond = page.Rows, page.After, page.Beyond
+		next = asked.Next(seal, &from, c.api.opts.Now())
 	}
-	c.out = serverapi.AppendSnapshot(c.out, &out)
-	return c.answer(http.StatusOK)
+	return page.Items, next, nil
 }

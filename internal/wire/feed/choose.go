@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
-	"github.com/continuo-rt/continuo/internal/core/channel"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
@@ -57,7 +56,7 @@ func (m *Machine) choose(a *attach) *Refusal {
 		wanted = a.named()
 	}
 	for _, name := range wanted {
-		policy := a.entitled(name)
+		policy := a.key.Policy(name)
 		if policy == nil {
 			continue
 		}
@@ -82,24 +81,6 @@ func (m *Machine) choose(a *attach) *Refusal {
 		return invalid("channels", "%d channels; %d are allowed", len(a.subs), most)
 	}
 	return nil
-}
-
-// entitled gives the policy of a channel that the key may follow in this feed, else nil. Where the key is confined to
-// values of a filter that the channel does not have, nothing would confine it, so it may not.
-func (a *attach) entitled(name string) *app.Policy {
-	if _, err := channel.Parse(name, a.key.App.Limits.ChannelNameLength); err != nil || !a.key.Channels.Match(name) {
-		return nil
-	}
-	policy := a.key.App.Policy(name)
-	if !policy.Feed.Enabled || !policy.ClientsSubscribe() {
-		return nil
-	}
-	for confined := range a.key.Filters {
-		if _, ok := policy.Feed.Filters[confined]; !ok {
-			return nil
-		}
-	}
-	return policy
 }
 
 // named are the channels of a login without `channels`: those that the entitlement names one by one, and those that
