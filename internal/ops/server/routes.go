@@ -12,7 +12,7 @@ import (
 // routes sends each request to its face. Paths are taken as they came: signatures are over the raw path, so nothing
 // may clean or redirect them.
 func (s *Server) routes() http.Handler {
-	api := httpapi.New(httpapi.Options{Node: s.node, Now: s.clock.Now, Log: s.log, BodyLimit: int64(s.config.HTTP.BodyLimit), Presence: s.members,
+	api := httpapi.New(httpapi.Options{Node: s.node, Now: s.clock.Now, Log: s.log, BodyLimit: int64(s.config.HTTP.BodyLimit), Presence: s.members, FeedKeys: s.keys,
 		Origins: s.config.HTTP.CORSOrigins, PlainBearer: s.config.HTTP.PlainBearer, Development: s.config.Development()})
 	metrics := s.metrics.Handler()
 	guests := s.guests()
@@ -23,6 +23,10 @@ func (s *Server) routes() http.Handler {
 			s.gateway.Pusher(w, r)
 		case strings.HasPrefix(path, "/apps/"):
 			api.ServeHTTP(w, r)
+		case path == "/feed":
+			s.gateway.Feed(w, r)
+		case strings.HasPrefix(path, "/feed/snapshot/"):
+			api.FeedSnapshot(w, r)
 		case path == "/metrics" && s.config.Metrics.Enabled && s.config.Metrics.Public:
 			metrics.ServeHTTP(w, r)
 		case guests[path] != nil:

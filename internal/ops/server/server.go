@@ -20,6 +20,7 @@ import (
 	"github.com/continuo-rt/continuo/internal/run/clock"
 	"github.com/continuo-rt/continuo/internal/run/conn"
 	"github.com/continuo-rt/continuo/internal/run/hub"
+	"github.com/continuo-rt/continuo/internal/run/keyring"
 	"github.com/continuo-rt/continuo/internal/run/node"
 	"github.com/continuo-rt/continuo/internal/run/presence"
 )
@@ -41,6 +42,7 @@ type Server struct {
 	hub     *hub.Hub
 	node    *node.Node
 	members *presence.Register
+	keys    *keyring.Ring
 	wheel   *conn.Wheel
 	gateway *gateway.Gateway
 	listen  net.Listener
@@ -62,10 +64,14 @@ func New(o Options) (*Server, error) {
 	s.hub = hub.New(hub.Options{Store: s.stores.log, Now: s.clock.Now, Frame: gateway.Frame, Linger: c.Hot.Age,
 		Window: hub.WindowLimits{Entries: c.Hot.Entries, Bytes: int(c.Hot.Bytes), Age: c.Hot.Age}, Events: s.metrics.Hub()})
 	s.node = node.New(node.Options{Store: s.stores.log, Hub: s.hub, Apps: c.Registry(), Now: s.clock.Now})
+	if s.keys, err = keyring.Load(context.Background(), keyring.Options{Records: s.stores.records, Node: s.node, Now: s.clock.Now}); err != nil {
+		return nil, errors.Join(fmt.Errorf("load the API keys: %w", err), s.Close())
+	}
 	s.members = s.register()
 	s.wheel = conn.NewWheel(s.clock.Now)
 	s.gateway = gateway.New(gateway.Options{Node: s.node, Presence: s.members, Wheel: s.wheel, Now: s.clock.Now, Log: o.Log,
 		OutboxBytes: int(c.WebSocket.Outbox), WriteTimeout: c.WebSocket.WriteTimeout, Activity: c.WebSocket.ActivityTimeout,
+		Feed: gateway.FeedOptions{Keys: s.keys, LoginTimeout: c.Feed.LoginTimeout, PingInterval: c.Feed.PingInterval, PongTimeout: c.Feed.PongTimeout},
 		MaxConnections: c.Limits.Connections, Opened: s.metrics.Opened, Closed: s.metrics.Closed})
 	if s.listen, err = net.Listen("tcp", c.Listen); err != nil {
 		return nil, errors.Join(fmt.Errorf("listen on %s: %w", c.Listen, err), s.Close())
