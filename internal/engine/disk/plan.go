@@ -82,8 +82,10 @@ func (j *cutJob) scan(r *reader, fold stream.Fold) error {
 			if err := f.next(fold, f.entries...); err != nil {
 				return err
 			}
-			if f.live {
+			if f.live || f.base > 0 { // a row of what ended hides the older one until both are erased
 				j.rows = append(j.rows, stateRow{stream.KeySubject(key), f.folded})
+			}
+			if f.live {
 				j.erase.state[key] = f.at
 			}
 			continue

@@ -47,10 +47,11 @@ func (b *builder) header(num uint64, s stream.Subject) (h header, ok bool, err e
 	return b.l.header(b.key)
 }
 
-// alive says whether a header is of this incarnation and its message was not ended.
+// alive says whether a header is of this incarnation and its message was not ended. The header of a key whose tombstone
+// was trimmed is erased a little later than what it stands for: it must not be read meanwhile.
 func (r *row) alive(s stream.Subject, h *stream.Header) bool {
 	if s[0] == 'k' {
-		return h.Row > r.ended
+		return h.Row > r.ended && !(h.Deleted && h.Last <= r.Floor)
 	}
 	return h.Row > r.Floor
 }

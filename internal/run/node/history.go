@@ -61,6 +61,7 @@ func (n *Node) History(ctx context.Context, q HistoryQuery) (History, error) {
 	if h.AsOf == 0 {
 		h.AsOf = page.Bounds.Head
 	}
+	size := 0
 	for _, e := range page.Entries {
 		s, err := view.Row(ctx, n.store, q.Ref, e, h.AsOf, page.Bounds.Mutated)
 		if err != nil {
@@ -68,6 +69,10 @@ func (n *Node) History(ctx context.Context, q HistoryQuery) (History, error) {
 		}
 		if !s.Exists() {
 			continue // it was trimmed while the page was read
+		}
+		if size += len(s.Data.Bytes); q.Bytes > 0 && size > q.Bytes && len(h.Rows) > 0 {
+			h.More = true // messages that grew count as large as they are shown
+			break
 		}
 		h.Rows = append(h.Rows, Row{e, s})
 	}
