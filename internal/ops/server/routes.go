@@ -45,21 +45,24 @@ func (s *Server) routes() http.Handler {
 	})
 }
 
-// guests are the auth endpoints of development mode, by path.
+// guests are what development mode serves to a newcomer, by path: the page and the auth endpoints.
 func (s *Server) guests() map[string]http.Handler {
 	all := map[string]http.Handler{}
 	if !s.config.Development() {
 		return all
 	}
-	g := &console.Guests{App: func() *app.App {
+	first := func() *app.App {
 		for a := range s.node.Apps().All() {
 			return a
 		}
 		return nil
-	}}
+	}
+	g := &console.Guests{App: first}
 	for _, path := range console.Paths() {
 		all[path] = g
 	}
+	page := &console.Page{App: first}
+	all["/"], all["/page.js"] = page, page
 	return all
 }
 
