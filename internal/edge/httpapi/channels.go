@@ -10,14 +10,14 @@ import (
 	"github.com/continuo-rt/continuo/internal/wire/serverapi"
 )
 
-var channelRoutes = []route{
+var channelRoutes = append([]route{
 	{[]string{"channels"}, []endpoint{
 		{method: http.MethodGet, params: []string{"filter_by_prefix", "info"}, read: true, do: (*call).channels}}},
 	{[]string{"channels", ":channel"}, []endpoint{{method: http.MethodGet, params: []string{"info"}, read: true, do: (*call).channel}}},
 	{[]string{"channels", ":channel", "users"}, []endpoint{{method: http.MethodGet, read: true, do: (*call).users}}},
 	{[]string{"users", ":subject", "terminate_connections"}, []endpoint{{method: http.MethodPost, do: (*call).terminate}}},
 	{[]string{"users", ":subject", "force_reconnect"}, []endpoint{{method: http.MethodPost, do: (*call).reconnect}}},
-}
+}, presenceRoutes...)
 
 // channels lists the occupied channels. Nothing is cached: a test that asks right after it subscribed sees itself.
 func (c *call) channels() error {

@@ -32,22 +32,10 @@ func AppendHistory(dst, scratch []byte, p *HistoryPage) []byte {
 		}
 		dst, scratch = p.row(dst, scratch[:0], &p.Rows[i])
 	}
-	direction := "newest_first"
-	if p.Asked.OldestFirst {
-		direction = "oldest_first"
-	}
-	dst = append(append(dst, `],"direction":"`...), direction...)
-	dst = appendNumber(dst, `","limit":`, p.Asked.Limit)
-	dst = appendBool(dst, `,"has_more":`, p.More)
-	dst = appendNext(dst, p.Next)
-	dst = append(dst, `,"bounds":{`...)
-	dst = appendEnd(dst, `"start_serial":`, p.Asked.Serials.Start, p.Asked.Serials.HasStart)
-	dst = appendEnd(dst, `,"end_serial":`, p.Asked.Serials.End, p.Asked.Serials.HasEnd)
-	dst = appendEnd(dst, `,"start_time_ms":`, p.Asked.Times.Start, p.Asked.Times.HasStart)
-	dst = appendEnd(dst, `,"end_time_ms":`, p.Asked.Times.End, p.Asked.Times.HasEnd)
-	dst = append(dst, `},"continuity":{`...)
-	truncated := p.truncated()
-	dst = appendRetained(dst, p.Bounds, p.Oldest)
+	dst = p.Asked.append(append(dst, ']'), p.More, p.Next)
+	dst = append(dst, `,"continuity":{`...)
+	truncated := p.Asked.truncated(p.Bounds)
+	dst = appendRetained(dst, p.Bounds, p.Oldest, "messages")
 	dst = appendBool(dst, `,"complete":`, !p.More && !truncated)
 	dst = appendBool(dst, `,"truncated_by_retention":`, truncated)
 	dst = append(dst, '}')
@@ -55,15 +43,32 @@ func AppendHistory(dst, scratch []byte, p *HistoryPage) []byte {
 	return append(dst, '}')
 }
 
+// append appends what was asked for, and how it goes on.
+func (h *History) append(dst []byte, more bool, next string) []byte {
+	direction := "newest_first"
+	if h.OldestFirst {
+		direction = "oldest_first"
+	}
+	dst = append(append(dst, `,"direction":"`...), direction...)
+	dst = appendNumber(dst, `","limit":`, h.Limit)
+	dst = appendBool(dst, `,"has_more":`, more)
+	dst = appendNext(dst, next)
+	dst = append(dst, `,"bounds":{`...)
+	dst = appendEnd(dst, `"start_serial":`, h.Serials.Start, h.Serials.HasStart)
+	dst = appendEnd(dst, `,"end_serial":`, h.Serials.End, h.Serials.HasEnd)
+	dst = appendEnd(dst, `,"start_time_ms":`, h.Times.Start, h.Times.HasStart)
+	dst = appendEnd(dst, `,"end_time_ms":`, h.Times.End, h.Times.HasEnd)
+	return append(dst, '}')
+}
+
 // truncated reports whether retention has removed entries that the request asked for.
-func (p *HistoryPage) truncated() bool {
-	b := p.Bounds
+func (h *History) truncated(b stream.Bounds) bool {
 	switch {
 	case !b.Truncated():
 		return false
-	case p.Asked.Serials.HasStart && p.Asked.Serials.Start > b.Floor:
+	case h.Serials.HasStart && h.Serials.Start > b.Floor:
 		return false
-	case p.Asked.Times.HasStart && int64(p.Asked.Times.Start) > b.FloorTime:
+	case h.Times.HasStart && int64(h.Times.Start) > b.FloorTime:
 		return false
 	}
 	return true
@@ -108,8 +113,8 @@ func appendEnd(dst []byte, before string, n uint64, given bool) []byte {
 	return appendNumber(dst, before, n)
 }
 
-// appendRetained appends the members that say what of a stream can be read.
-func appendRetained(dst []byte, b stream.Bounds, oldest stream.EntryID) []byte {
+// appendRetained appends the members that say what of a stream can be read; noun says what its entries are.
+func appendRetained(dst []byte, b stream.Bounds, oldest stream.EntryID, noun string) []byte {
 	dst = appendText(dst, `"stream_id":`, b.Stream)
 	if b.Retained() == 0 {
 		dst = append(dst, `,"oldest_available_serial":null,"newest_available_serial":null`+
@@ -120,7 +125,8 @@ func appendRetained(dst []byte, b stream.Bounds, oldest stream.EntryID) []byte {
 		dst = appendNumber(dst, `,"oldest_available_published_at_ms":`, oldest.Time)
 		dst = appendNumber(dst, `,"newest_available_published_at_ms":`, b.HeadTime)
 	}
-	dst = appendNumber(dst, `,"retained_messages":`, b.Retained())
+	dst = append(append(dst, `,"retained_`...), noun...)
+	dst = appendNumber(dst, `":`, b.Retained())
 	return appendNumber(dst, `,"retained_bytes":`, b.RetainedBytes())
 }
 
@@ -138,7 +144,7 @@ func appendState(dst []byte, id stream.ID, source string) []byte {
 func AppendStream(dst []byte, b stream.Bounds, oldest stream.EntryID, source string) []byte {
 	dst = appendText(dst, `{"stream_id":`, b.Stream)
 	dst = appendNumber(dst, `,"next_serial":`, b.Head+1)
-	dst = appendRetained(append(dst, `,"retained":{`...), b, oldest)
+	dst = appendRetained(append(dst, `,"retained":{`...), b, oldest, "messages")
 	dst = appendState(append(dst, `},"state":`...), b.Stream, source)
 	return append(dst, '}')
 }
