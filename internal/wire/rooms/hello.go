@@ -107,7 +107,7 @@ func (m *Machine) hello(r *Request) error {
 		return err
 	}
 	if given && v != Version {
-		m.send(errorFrame(fault.New(fault.Unsupported, "protocol version %d is not spoken here: %d to %d are", v, Version, Version),
+		m.send(errorFrame(fault.New(fault.Unsupported, "protocol version %d is not spoken here: version %d is", v, Version),
 			codeProtocol, "", r.Correlation))
 		m.close(closeProtocol)
 		return nil

@@ -182,6 +182,7 @@ func (m *Machine) settle(s *room) {
 		m.send(m.joined(s, c))
 	}
 	s.waiting = nil
+	s.member.tell()
 	switch {
 	case w.resume && w.refused != stream.Proven:
 		m.send(s.snapshotRequired(w.refused, s.start.Bounds))
@@ -219,7 +220,7 @@ func (m *Machine) joined(s *room, correlation string) []byte {
 		n = s.replays()
 	}
 	f.uint("replaying", n)
-	if s.member != nil {
+	if s.member != nil && !s.member.told {
 		s.member.list.append(&f)
 	}
 	return f.answer(correlation)

@@ -24,6 +24,7 @@ type member struct {
 	enters  bool // false: it only watches
 	entered bool // Enter was asked for, so an Exit is owed
 	follows bool // the presence log is followed
+	told    bool // the list was sent, and its transitions follow
 	tries   int
 	list    members
 	updates limit.Window
@@ -105,7 +106,7 @@ func (m *Machine) updateMember(s *room, r *Request) error {
 
 // attend enters a room's presence, or asks for its members.
 func (m *Machine) attend(s *room) {
-	s.member.follows = false
+	s.member.follows, s.member.told = false, false
 	if s.member.enters && !s.member.entered {
 		s.member.entered = true
 		m.do(session.Enter{Tag: s.presenceTag(), Ref: s.presenceRef(m), Member: s.member.Member})
@@ -151,7 +152,7 @@ func (m *Machine) notEntered(s *room, err error) {
 	case p.list.stream == "":
 		s.member = nil
 	default: // it watched before, and still does
-		p.enters, p.entered, p.follows = false, false, true
+		p.enters, p.entered, p.follows, p.told = false, false, true, true
 	}
 }
 
@@ -192,7 +193,15 @@ func (m *Machine) followedMembers(s *room, in session.Followed) {
 		return
 	}
 	m.send(presenceFrame(s.name.String(), &s.member.list, ""))
+	s.member.tell()
 	m.do(session.Release{Tag: in.Tag})
+}
+
+// tell lets go of a list that was sent: transitions move it on.
+func (p *member) tell() {
+	if p != nil {
+		p.told, p.list.list = true, nil
+	}
 }
 
 // lostMembers reads the members anew and tells them.

@@ -59,9 +59,10 @@ func (m *Machine) chat(r *Request) error {
 	case ephemeral && !s.policy.ClientsPublish():
 		return fault.New(fault.Forbidden, "clients may not publish in the room %s", channel.Quote(s.name.String()))
 	case ephemeral:
-		m.do(session.Ephemeral{Ref: s.ref(m), Entry: e})
+		e.Time = m.now
 		f := roomFrame(nil, "chat.accepted", s.name.String())
 		m.send(f.answer(r.Correlation))
+		m.do(session.Ephemeral{Ref: s.ref(m), Entry: e})
 		return nil
 	}
 	return m.publish(r, s, stream.Op{Entry: e})

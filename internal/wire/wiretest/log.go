@@ -65,6 +65,9 @@ func (l *Log) Append(e stream.Entry, now int64) *stream.Entry {
 					break
 				}
 				e.Key, e.Message, e.Version = old.Key, old.Message, old.Version+1
+				if !e.Kind.Row() && !e.Kind.Mutation() { // annotations make no version
+					e.Version--
+				}
 				break
 			}
 		}
@@ -76,6 +79,9 @@ func (l *Log) Append(e stream.Entry, now int64) *stream.Entry {
 	l.entries = append(l.entries, &e)
 	return &e
 }
+
+// Entries are those that the log holds, in order.
+func (l *Log) Entries() []*stream.Entry { return l.entries }
 
 // Trim moves the floor.
 func (l *Log) Trim(floor uint64) {

@@ -253,7 +253,7 @@ type publication struct {
 	Data, Tags, Extras                    json.RawMessage
 	Message                               uint64
 	Set, Clear                            stream.Fields
-	Socket                                string
+	Socket, Reaction                      string
 }
 
 func (p *player) publish(text string) {
@@ -264,7 +264,11 @@ func (p *player) publish(text string) {
 	}
 	e := stream.Entry{Kind: stream.Create, Event: in.Name, Key: in.Key, Frame: in.Frame, User: in.User, Tags: in.Tags,
 		Extras: in.Extras, Message: in.Message, Set: in.Set, Clear: in.Clear, Conn: in.Socket, NoEcho: in.Socket != ""}
-	kinds := map[string]stream.Kind{"update": stream.Update, "append": stream.Append, "delete": stream.Delete, "annotate": stream.Annotate}
+	kinds := map[string]stream.Kind{"update": stream.Update, "append": stream.Append, "delete": stream.Delete,
+		"annotate": stream.Annotate, "unannotate": stream.Unannotate}
+	if in.Reaction != "" {
+		e.Annot = &stream.Annotation{Type: "reactions:distinct.v1", Name: in.Reaction, Count: 1}
+	}
 	if k, ok := kinds[in.Kind]; ok {
 		e.Kind = k
 	} else if in.Key != "" {
