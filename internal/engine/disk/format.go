@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -17,10 +18,13 @@ import (
 //
 //	FORMAT      what made the folder and in which version, with a checksum
 //	server.pid  the process that has the store open
+//	LOCK        locked while a process has the store open
+//	*.synced    what is known of pebble's files, see note
 //	store/      pebble's files
 const (
 	formatFile = "FORMAT"
 	pidFile    = "server.pid"
+	lockFile   = "LOCK"
 	storeDir   = "store"
 
 	formatName    = "continuo disk store"
@@ -50,7 +54,7 @@ func (s *Store) claim() (fresh bool, err error) {
 	if err := s.makeDir(); err != nil {
 		return false, fmt.Errorf("the data folder cannot be made: %w", err)
 	}
-	lock, err := pebble.LockDirectory(s.path(), fs)
+	lock, err := fs.Lock(s.file(lockFile))
 	if err != nil {
 		if pid := s.holder(); pid != 0 {
 			return false, &InUseError{Dir: s.dir, PID: pid}
@@ -135,7 +139,7 @@ func (s *Store) checkEmpty() (fresh bool, err error) {
 
 // unused reports whether a store holds nothing but facts.
 func (s *Store) unused() (bool, error) {
-	db, err := pebble.Open(s.path(), &pebble.Options{FS: s.opt.FS, Comparer: comparer, ReadOnly: true, Lock: s.lock,
+	db, err := pebble.Open(s.path(), &pebble.Options{FS: newFence(s.opt.FS, s.path(), func(error) {}), Comparer: comparer, ReadOnly: true,
 		FormatMajorVersion: pebble.FormatNewest, Logger: silent{}})
 	if err != nil {
 		return false, err
@@ -229,7 +233,8 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 
 // explain turns an error of opening pebble into one that says what to do.
 func (s *Store) explain(err error) error {
-	if noSpace(err) || errors.Is(err, os.ErrPermission) || errors.Is(err, errFenced) {
+	var errno syscall.Errno
+	if errors.Is(err, errStopped) || errors.As(err, &errno) && errno != syscall.ENOENT {
 		return fmt.Errorf("the store in %s cannot be opened: %w", s.path(), err)
 	}
 	var d *damage

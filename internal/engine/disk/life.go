@@ -28,14 +28,17 @@ type life struct {
 	number numbers
 
 	// readers hold use while they read from db; the closer takes it.
-	use     sync.RWMutex
-	ended   atomic.Bool // failed or closing: nothing new begins
-	over    atomic.Bool // end was called
-	failure atomic.Pointer[error]
-	stuck   atomic.Bool // pebble panicked with locks held: it cannot be closed
-	workers sync.WaitGroup
-	tasks   tasks
-	noSpace atomic.Bool // pebble could not write a table for want of space
+	use       sync.RWMutex
+	ended     atomic.Bool // failed or closing: nothing new begins
+	over      atomic.Bool // end was called
+	failure   atomic.Pointer[error]
+	opened    atomic.Bool
+	openFails int // flushes that failed while pebble opened
+	openErr   atomic.Pointer[error]
+	stuck     atomic.Bool // pebble panicked with locks held: it cannot be closed
+	workers   sync.WaitGroup
+	tasks     tasks
+	noSpace   atomic.Bool // pebble could not write a table for want of space
 }
 
 // forgot is the store's forget number and when it was raised.
@@ -57,16 +60,10 @@ func (l *life) pebbleOptions() *pebble.Options {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		MaxOpenFiles:                512,
 		Logger:                      logger{l},
-		Lock:                        l.store.lock,
 	}
 	o.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
 	o.EventListener = &pebble.EventListener{
-		BackgroundError: func(err error) {
-			if noSpace(err) {
-				l.noSpace.Store(true)
-			}
-			l.opt.Events.err("compaction or flush", plain(err))
-		},
+		BackgroundError: l.backgroundError,
 		FlushEnd: func(i pebble.FlushInfo) {
 			if i.Err == nil {
 				l.noSpace.Store(false)
@@ -74,6 +71,36 @@ func (l *life) pebbleOptions() *pebble.Options {
 		},
 	}
 	return o
+}
+
+// patience is how often pebble may fail to write a table before an opening is given up.
+const patience = 3
+
+// backgroundError hears of flushes and compactions that failed. Pebble tries them again at once, for ever: also while it
+// opens, which then would not end.
+func (l *life) backgroundError(err error) {
+	err = plain(err)
+	if noSpace(err) {
+		l.noSpace.Store(true)
+	}
+	l.opt.Events.err("compaction or flush", err)
+	if !l.opened.Load() {
+		if l.openFails++; l.openFails >= patience {
+			l.changeFailed(err)
+			l.fence.raise()
+		}
+		return
+	}
+	time.Sleep(10 * time.Millisecond)
+}
+
+// changeFailed ends the life, or the attempt to open it.
+func (l *life) changeFailed(err error) {
+	if !l.opened.Load() {
+		l.openErr.CompareAndSwap(nil, &err)
+		return
+	}
+	l.fail(err)
 }
 
 // logger receives pebble's complaints. Pebble's fatal errors end the life, not the process: the fence keeps what
@@ -87,7 +114,7 @@ func (g logger) Errorf(format string, args ...any) {
 }
 
 func (g logger) Fatalf(format string, args ...any) {
-	g.l.fail(fmt.Errorf(format, args...))
+	g.l.changeFailed(fmt.Errorf(format, args...))
 }
 
 // get reads one row. closer is nil when there is none.

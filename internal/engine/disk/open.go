@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -21,6 +22,8 @@ func Open(dir string, opt Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	l, err := s.begin(fresh)
 	if err != nil {
 		return nil, errors.Join(err, s.unclaim())
@@ -37,23 +40,13 @@ func Open(dir string, opt Options) (*Store, error) {
 
 // begin opens pebble and starts a life on it.
 func (s *Store) begin(fresh bool) (*life, error) {
-	l := &life{store: s, opt: &s.opt, fence: &fence{FS: s.opt.FS}}
 	if !fresh {
 		if err := s.inspect(); err != nil {
 			return nil, err
 		}
 	}
-	l.blocks = pebble.NewCache(s.opt.CacheBytes)
-	o := l.pebbleOptions()
-	o.ErrorIfNotExists = !fresh
-	db, err := pebble.Open(s.path(), o)
-	if err != nil {
-		l.blocks.Unref()
-		return nil, s.explain(err)
-	}
-	l.db = db
-	if err := l.facts(fresh); err != nil {
-		db.Close()
+	l := s.newLife()
+	if err := l.open(fresh); err != nil {
 		l.blocks.Unref()
 		return nil, s.explain(err)
 	}
@@ -66,6 +59,46 @@ func (s *Store) begin(fresh bool) (*life, error) {
 	l.tasks.start(l)
 	return l, nil
 }
+
+func (s *Store) newLife() *life {
+	l := &life{store: s, opt: &s.opt, blocks: pebble.NewCache(s.opt.CacheBytes)}
+	l.fence = newFence(s.opt.FS, s.path(), l.changeFailed)
+	return l
+}
+
+// open opens pebble, which brings everything that its log holds into tables, and reads the facts. It is given up when
+// that cannot be written, or when the store is closed.
+func (l *life) open(fresh bool) error {
+	o := l.pebbleOptions()
+	o.ErrorIfNotExists = !fresh
+	done := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-l.store.closing:
+			l.openErr.CompareAndSwap(nil, &errStopped)
+			l.fence.raise()
+		case <-done:
+		}
+	})
+	db, err := pebble.Open(l.store.path(), o)
+	close(done)
+	watch.Wait()
+	if err == nil {
+		l.db = db
+		err = l.facts(fresh)
+	}
+	l.opened.Store(true) // from here on a failure ends the life
+	if e := l.openErr.Load(); e != nil {
+		err = *e
+	}
+	if err != nil && db != nil {
+		db.Close()
+	}
+	return err
+}
+
+var errStopped error = errors.New("the store was closed")
 
 var (
 	epochKey  = storeKey("epoch")

@@ -141,11 +141,10 @@ func (sh *shard) take() *ticket {
 func (sh *shard) applied(t *ticket, ok bool) {
 	sh.building = false
 	sh.current = nil
-	if !ok {
-		return
-	}
 	sh.tickets = append(sh.tickets, t)
+	t.lost = !ok
 	switch {
+	case t.lost: // the end of the life answers it
 	case t.sync:
 		sh.syncing++
 		sh.loose = false
@@ -153,7 +152,7 @@ func (sh *shard) applied(t *ticket, ok bool) {
 		sh.loose = true
 		sh.armTick()
 	}
-	if sh.ready() {
+	if ok && sh.ready() {
 		sh.wake.Signal()
 	}
 }
@@ -190,7 +189,7 @@ func (sh *shard) acknowledge() {
 	sh.acking = true
 	for len(sh.tickets) > 0 && !sh.closed {
 		t := sh.tickets[0]
-		if t.written && t.seq > sh.synced {
+		if t.lost || t.written && t.seq > sh.synced {
 			break
 		}
 		sh.tickets[0] = nil

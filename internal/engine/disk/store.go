@@ -2,11 +2,10 @@ package disk
 
 import (
 	"context"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/stream"
@@ -16,7 +15,7 @@ import (
 type Store struct {
 	dir      string
 	opt      Options
-	lock     *pebble.Lock
+	lock     io.Closer
 	watchers watchers
 	space    space
 	records  records

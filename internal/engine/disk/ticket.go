@@ -103,6 +103,7 @@ type ticket struct {
 	works   []*work
 	ops     int
 	claimed atomic.Bool
+	lost    bool // its batch could not be applied
 
 	// Written by the builder.
 	batch   *pebble.Batch // owned by the worker that applied it

@@ -62,7 +62,7 @@ func Verify(ctx context.Context, dir string, opt Options, progress Progress) (*R
 		rep.corrupt(err)
 		return rep, nil
 	}
-	l := &life{store: s, opt: &s.opt, fence: &fence{FS: s.opt.FS}, blocks: pebble.NewCache(s.opt.CacheBytes)}
+	l := s.newLife()
 	defer l.blocks.Unref()
 	o := l.pebbleOptions()
 	o.ReadOnly, o.ErrorIfNotExists = true, true
