@@ -32,7 +32,10 @@ type grammar struct {
 	Serve     serveCommand     `cmd:"" help:"Run the server."`
 	Publish   publishCommand   `cmd:"" help:"Publish a message, or each line of standard input."`
 	Subscribe subscribeCommand `cmd:"" help:"Print what is published into channels; resume after every disconnect."`
+	Keys      keysCommand      `cmd:"" help:"Make, list and revoke API keys of the feed."`
+	Demo      demoCommand      `cmd:"" help:"Play a demonstration into a running server."`
 	Bench     benchCommand     `cmd:"" help:"Put load on a running server and measure it."`
+	Health    healthCommand    `cmd:"" help:"Ask a running server whether it is ready (for health checks)."`
 	Config    configCommand    `cmd:"" help:"Check, show, write or document a configuration."`
 	Version   versionCommand   `cmd:"" help:"Print the version of this binary."`
 }

@@ -78,7 +78,7 @@ func (p *Publisher) Publish(ctx context.Context, ms ...Message) ([]Position, err
 	var answer struct {
 		Batch []Position `json:"batch"`
 	}
-	if err := p.retry(ctx, "batch_events", body, &answer); err != nil {
+	if err := p.again(ctx, func() error { return p.call(ctx, http.MethodPost, "batch_events", body, &answer) }); err != nil {
 		return nil, err
 	}
 	if len(answer.Batch) != len(ms) {
@@ -87,9 +87,10 @@ func (p *Publisher) Publish(ctx context.Context, ms ...Message) ([]Position, err
 	return answer.Batch, nil
 }
 
-func (p *Publisher) retry(ctx context.Context, call string, body []byte, answer any) error {
+// again repeats a call while its outcome is not known.
+func (p *Publisher) again(ctx context.Context, call func() error) error {
 	for delay := 50 * time.Millisecond; ; delay = min(2*delay, 2*time.Second) {
-		err := p.post(ctx, call, body, answer)
+		err := call()
 		var final *Error
 		if err == nil || errors.As(err, &final) && final.Status < 500 && final.Status != http.StatusTooManyRequests || ctx.Err() != nil {
 			return err
@@ -105,9 +106,10 @@ func (p *Publisher) retry(ctx context.Context, call string, body []byte, answer 
 	}
 }
 
-func (p *Publisher) post(ctx context.Context, call string, body []byte, answer any) error {
+// call asks the server once. A nil answer is not read.
+func (p *Publisher) call(ctx context.Context, method, call string, body []byte, answer any) error {
 	target := strings.TrimRight(p.Server.URL, "/") + "/apps/" + url.PathEscape(p.Server.App) + "/" + call
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
 	if err != nil {
 		return &Error{Status: 400, Msg: err.Error()}
 	}
@@ -131,6 +133,9 @@ func (p *Publisher) post(ctx context.Context, call string, body []byte, answer a
 		_ = json.Unmarshal(text, e)
 		e.Status = res.StatusCode
 		return e
+	}
+	if answer == nil {
+		return nil
 	}
 	return json.Unmarshal(text, answer)
 }
