@@ -27,7 +27,8 @@ type (
 type HistoryQuery struct {
 	Limit       int
 	OldestFirst bool
-	Cursor      string // of the page before; empty: the first page
+	Directed    bool   // the direction was asked for: a cursor must be of the same
+	Cursor      string // of the page before, which brings direction and bounds with it; empty: the first page
 	Serials     Span
 	Times       Span // unix ms
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/continuo-rt/continuo/internal/run/conn"
 	"github.com/continuo-rt/continuo/internal/run/hub"
 	"github.com/continuo-rt/continuo/internal/run/node"
+	"github.com/continuo-rt/continuo/internal/run/page"
 )
 
 // backend is what one session can ask of the node.
@@ -44,11 +45,14 @@ func (b *backend) Other(ctx context.Context, c *conn.Conn, e session.Effect) []s
 	case session.Admit:
 		return []session.Input{b.admit(c, e)}
 	case session.Identify:
+		c.Confine(e.Capable)
 		b.gateway.opts.Node.Sessions().Identify(b.face.app.ID, c, e.User)
 		b.cameOrWent(e.User)
 		return nil
 	case session.Recall:
 		return []session.Input{b.gateway.recall(ctx, b.face.app, e)}
+	case session.Page:
+		return []session.Input{page.Answer(ctx, b.gateway.opts.Node, b.face.app, e)}
 	}
 	if in, ok := b.members(c, e); ok {
 		return in

@@ -30,6 +30,7 @@ func (a *API) lookup() auth.Lookup { return a.prepared().lookup }
 func (a *API) prepare(r *app.Registry) *keys {
 	k := &keys{of: r, byID: map[string]*auth.Key{}, seals: map[string]serverapi.Seal{}}
 	for one := range r.All() {
+		k.seals[one.ID] = serverapi.AppSeal(one)
 		for _, pair := range one.Keys {
 			key, err := auth.NewKey(one.ID, pair.Key, pair.Secret, pair.Enabled)
 			if err != nil {
@@ -37,15 +38,11 @@ func (a *API) prepare(r *app.Registry) *keys {
 				continue
 			}
 			k.byID[pair.Key] = key
-			if _, sealed := k.seals[one.ID]; !sealed {
-				k.seals[one.ID] = serverapi.NewSeal(one.ID, pair.Secret)
-			}
 		}
 	}
 	k.lookup = func(id string) *auth.Key { return k.byID[id] }
 	return k
 }
 
-// seal is what the cursors of the call's app are sealed with: it lasts as long as the app's first secret does, on every
-// node and after every restart.
+// seal is what the cursors of the call's app are sealed with.
 func (c *call) seal() serverapi.Seal { return c.api.prepared().seals[c.app.ID] }

@@ -91,7 +91,11 @@ func (c *call) once() (string, error) {
 func (c *call) publishes(ps []node.Publish, e *serverapi.Event) []node.Publish {
 	key, print := e.Receipt()
 	for _, name := range e.Channels {
-		ps = append(ps, node.Publish{Ref: stream.Ref{App: c.app.ID, Channel: name}, Entry: e.Entry(), Key: key, Fingerprint: print,
+		entry := e.Entry()
+		if e.Socket != "" { // who publishes through a connection began the message, for message_update_own and the like
+			entry.User = c.api.opts.Node.Sessions().User(c.app.ID, e.Socket)
+		}
+		ps = append(ps, node.Publish{Ref: stream.Ref{App: c.app.ID, Channel: name}, Entry: entry, Key: key, Fingerprint: print,
 			Ephemeral: e.Ephemeral, Position: e.Positioned()})
 	}
 	return ps

@@ -86,6 +86,7 @@ type Conn struct {
 	pubs      publisher
 
 	lastRead atomic.Int64 // unix ms
+	confined atomic.Pointer[func(capability, channel string) bool]
 	timer    wheelEntry
 }
 
@@ -95,6 +96,21 @@ func New(o *Options) *Conn {
 	c.out.Init(o.Transport, c, o.OutboxBytes)
 	c.lastRead.Store(o.Now())
 	return c
+}
+
+// Confine says what the client may do through others; nil: everything.
+func (c *Conn) Confine(capable func(capability, channel string) bool) {
+	if capable == nil {
+		c.confined.Store(nil)
+		return
+	}
+	c.confined.Store(&capable)
+}
+
+// Capable reports whether the client was given a capability on a channel.
+func (c *Conn) Capable(capability, channel string) bool {
+	capable := c.confined.Load()
+	return capable == nil || (*capable)(capability, channel)
 }
 
 // ID is the session's id.

@@ -93,6 +93,7 @@ func (m *Machine) historyQuery(fields envelope.Value) (q session.HistoryQuery, e
 	}
 	if v := fields.Get("direction"); v.Given() {
 		s, _ := v.Text()
+		q.Directed = true
 		switch strings.ToLower(s) {
 		case "newest_first", "backwards", "reverse":
 		case "oldest_first", "forwards", "forward":

@@ -76,9 +76,10 @@ func (m *Machine) vouched(v envelope.Value, data string) (problem string) {
 	f.b = envelope.AppendString(append(f.b, `{"user_data":`...), data)
 	f.b = append(f.b, '}')
 	m.send(f.end(m.nextID()))
-	if m.user.id == "" {
-		m.user.id = id
-		m.do(session.Identify{User: id, Capable: caps.capable()})
+	again := m.user.id != ""
+	m.user.id = id
+	m.do(session.Identify{User: id, Capable: caps.capable()})
+	if !again {
 		m.followUser(name)
 	}
 	if len(watch) > 0 {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/continuo-rt/continuo/internal/core/channel"
 	"github.com/continuo-rt/continuo/internal/core/fault"
+	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
 
@@ -73,7 +74,33 @@ func ParseHistory(p *Params, seal Seal, name string, most int) (History, error) 
 	if err := h.open(seal, cursor); err != nil {
 		return h, err
 	}
-	return h, h.agrees(p, given)
+	_, directed := p.get("direction")
+	return h, h.agrees(given, directed)
+}
+
+// AskHistory is ParseHistory for a request that came over a socket.
+func AskHistory(q session.HistoryQuery, seal Seal, name string, most int) (History, error) {
+	h := History{Channel: name, Limit: most}
+	if q.Limit > 0 {
+		h.Limit = min(q.Limit, most)
+	}
+	given := Range{OldestFirst: q.OldestFirst, Serials: Span(q.Serials), Times: Span(q.Times)}
+	for _, one := range [...]struct {
+		n    uint64
+		name string
+	}{{q.Serials.Start, "start_serial"}, {q.Serials.End, "end_serial"}, {q.Times.Start, "start_time_ms"}, {q.Times.End, "end_time_ms"}} {
+		if one.n > stream.MaxSerial {
+			return h, fault.New(fault.Invalid, "%s %d is larger than every one there is: the largest is %d", one.name, one.n, uint64(stream.MaxSerial)).In(one.name)
+		}
+	}
+	if q.Cursor == "" {
+		h.Range = given
+		return h, nil
+	}
+	if err := h.open(seal, q.Cursor); err != nil {
+		return h, err
+	}
+	return h, h.agrees(given, q.Directed || q.OldestFirst)
 }
 
 func parseRange(p *Params) (r Range, err error) {
@@ -131,9 +158,9 @@ func (p *Params) either(name, short string) (uint64, bool, error) {
 	return uint64(ms), ok, nil
 }
 
-// agrees checks what is given beside a cursor.
-func (h *History) agrees(p *Params, given Range) error {
-	if _, ok := p.get("direction"); ok && given.OldestFirst != h.OldestFirst {
+// agrees checks what is given beside a cursor; directed says that a direction is.
+func (h *History) agrees(given Range, directed bool) error {
+	if directed && given.OldestFirst != h.OldestFirst {
 		return fault.New(fault.Invalid, "the cursor belongs to the other direction").In("cursor")
 	}
 	for _, pair := range [...]struct {

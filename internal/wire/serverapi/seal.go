@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 
+	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/fault"
 )
 
@@ -21,6 +22,16 @@ func NewSeal(app, secret string) Seal {
 	var s Seal
 	h.Sum(s.key[:0])
 	return s
+}
+
+// AppSeal is what the cursors of an app are sealed with: it lasts as long as the app's first secret does, on every node and
+// after every restart.
+func AppSeal(a *app.App) Seal {
+	secret := ""
+	if len(a.Keys) > 0 { // without one nobody can ask
+		secret = a.Keys[0].Secret
+	}
+	return NewSeal(a.ID, secret)
 }
 
 const (
