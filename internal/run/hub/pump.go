@@ -99,9 +99,12 @@ func (f *Follower) putPage(id stream.ID, items []*hot) (stopped bool, at uint64,
 	if err = t.prepare(f.enc, id, items, nil); err != nil {
 		return false, items[0].Serial - 1, err
 	}
+	chosen, conflated := f.conflated(id, items)
 	for i, item := range items {
 		var frame []byte
-		if !f.enc.Whole() || i+1 == len(items) || !superseded(item.Entry, items[i+1].Entry) {
+		if conflated {
+			frame = chosen[i]
+		} else if !f.enc.Whole() || i+1 == len(items) || !superseded(item.Entry, items[i+1].Entry) {
 			frame, _ = t.frame(f.enc, id, item)
 		}
 		if !f.put(id, item, frame) {
