@@ -167,12 +167,13 @@ func (s *Store) replace(old *life) {
 	if s.closed.Load() || s.life.Load() != old {
 		return
 	}
-	touched := old.end(true)
+	touched := append(old.tasks.left(), old.end(true)...)
 	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
 		l, err := s.begin(false)
 		if err == nil {
 			s.announce(l, touched)
 			s.life.Store(l)
+			l.recheck(touched)
 			s.opt.Events.reopened(ReopenedInfo{Closed: time.Since(start)})
 			return
 		}
@@ -199,6 +200,16 @@ func (s *Store) announce(l *life, touched []*strm) {
 		}
 		if was := st.vis.Load(); was == nil || was.Head != now.Head || was.Floor != now.Floor {
 			s.watchers.tell(stream.Advance{Ref: st.ref, Bounds: now.bounds()})
+		}
+	}
+}
+
+// recheck trims what the life before was about to trim.
+func (l *life) recheck(touched []*strm) {
+	for _, old := range touched {
+		if st, err := l.pin(old.ref); err == nil {
+			l.tasks.add(l, task{s: st})
+			l.unpin(st)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (s *Store) Stats() Stats {
 		sh.cache.mu.Unlock()
 	}
 	l.tasks.mu.Lock()
-	st.BackgroundWork = len(l.tasks.queue) + l.tasks.busy
+	st.BackgroundWork = len(l.tasks.queue) + len(l.tasks.busy)
 	l.tasks.mu.Unlock()
 	return st
 }

@@ -17,7 +17,7 @@ type tasks struct {
 	wake   sync.Cond
 	queue  []task
 	in     map[task]bool
-	busy   int
+	busy   map[task]bool
 	closed bool
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -32,7 +32,7 @@ type task struct {
 
 func (t *tasks) start(l *life) {
 	t.wake.L = &t.mu
-	t.in = make(map[task]bool)
+	t.in, t.busy = make(map[task]bool), make(map[task]bool)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	for range taskWorkers {
 		l.workers.Go(func() { t.run(l) })
@@ -89,14 +89,27 @@ func (t *tasks) run(l *life) {
 		one := t.queue[0]
 		t.queue = t.queue[1:]
 		delete(t.in, one)
-		t.busy++
+		t.busy[one] = true
 		t.mu.Unlock()
 		one.do(l)
 		l.unpin(one.s)
 		t.mu.Lock()
-		t.busy--
+		delete(t.busy, one)
 		t.wake.Broadcast()
 	}
+}
+
+// left is what was not done when the life ended.
+func (t *tasks) left() (streams []*strm) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for one := range t.busy {
+		streams = append(streams, one.s)
+	}
+	for _, one := range t.queue {
+		streams = append(streams, one.s)
+	}
+	return streams
 }
 
 // settle waits until nothing is queued.
@@ -109,7 +122,7 @@ func (t *tasks) settle(ctx context.Context) {
 	defer stop()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for (len(t.queue) > 0 || t.busy > 0) && !t.closed && ctx.Err() == nil {
+	for (len(t.queue) > 0 || len(t.busy) > 0) && !t.closed && ctx.Err() == nil {
 		t.wake.Wait()
 	}
 }
