@@ -31,6 +31,16 @@ help: ## show this help
 build: ## build the static binary bin/continuo
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/continuo ./cmd/continuo
 
+PLATFORMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+
+.PHONY: release
+release: ## build the static binaries of a release into dist/, with their checksums
+	rm -rf dist && mkdir -p dist
+	for p in $(PLATFORMS); do \
+	  CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -trimpath -ldflags '$(LDFLAGS) -buildid=' -o dist/continuo-$${p%/*}-$${p#*/} ./cmd/continuo; \
+	done
+	cd dist && sha256sum continuo-* > SHA256SUMS && cat SHA256SUMS
+
 .PHONY: test
 test: build ## run everything: format, vet, staticcheck, import rules, Go with -race, JavaScript, Python
 	@scripts/debian-packages.sh
