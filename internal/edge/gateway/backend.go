@@ -19,7 +19,11 @@ type backend struct {
 
 // Follow implements conn.Backend.
 func (b *backend) Follow(ctx context.Context, c *conn.Conn, req session.Follow) (*hub.Follower, session.Followed) {
-	return b.gateway.opts.Node.Follow(ctx, hub.Session{Owner: c, Out: c.Outbox(), Conn: c.ID()}, req)
+	id := c.ID()
+	if b.face.alias != nil && b.face.alias() != "" {
+		id = b.face.alias()
+	}
+	return b.gateway.opts.Node.Follow(ctx, hub.Session{Owner: c, Out: c.Outbox(), Conn: id}, req)
 }
 
 // Publish implements conn.Backend.

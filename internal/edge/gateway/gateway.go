@@ -39,6 +39,7 @@ type Options struct {
 	// MaxConnections bounds the sessions of this node; 0 = unlimited.
 	MaxConnections int
 	Feed           FeedOptions
+	Rooms          RoomsOptions
 	// Opened and Closed are told of every session, by face; nil funcs are skipped.
 	Opened, Closed func(face string)
 }
@@ -51,6 +52,7 @@ type Gateway struct {
 	lobby    lobby
 	filters  interner
 	rings    sync.Map // *app.App → auth.Lookup
+	rooms    sync.Map // *app.App → *rooms.Options
 }
 
 // New makes a gateway.
@@ -78,11 +80,14 @@ type face struct {
 	other   func(ctx context.Context, c *conn.Conn, e session.Effect) []session.Input
 	// admitted is called when a session has been registered under its user; nil: nobody asks.
 	admitted func(c *conn.Conn, e session.Admit)
+	// alias is the id that the session goes by when that is not the connection's own; nil: it never is.
+	alias    func() string
+	tooLarge int // close code for a message beyond the read limit; 0: RFC 6455's
 }
 
 // serve runs a session on a goroutine of its own and returns at once, so that net/http lets go of its buffers.
 func (g *Gateway) serve(w *ws.Conn, id string, f face) {
-	t := &transport{Conn: w, compress: w.Compression()}
+	t := &transport{Conn: w, compress: w.Compression(), tooLarge: f.tooLarge}
 	b := &backend{gateway: g, face: f}
 	c := conn.New(&conn.Options{ID: id, Remote: w.RemoteAddr().String(), Machine: f.machine, Transport: t, Backend: b,
 		Wheel: g.opts.Wheel, OutboxBytes: g.opts.OutboxBytes, IdleEvery: f.idle, Now: g.opts.Now})

@@ -10,11 +10,16 @@ import (
 type transport struct {
 	*ws.Conn
 	compress bool
+	tooLarge int // close code for a message beyond the read limit; 0: RFC 6455's
 }
 
 // Answer implements conn.Transport.
 func (t *transport) Answer(err error) (frame []byte, clean bool) {
 	var closed *ws.CloseError
+	var broken *ws.ViolationError
+	if t.tooLarge > 0 && errors.As(err, &broken) && broken.Code == ws.CodeTooBig {
+		return ws.CloseFrame(t.tooLarge, ""), false
+	}
 	return ws.ReplyTo(err), errors.As(err, &closed)
 }
 

@@ -24,6 +24,9 @@ type tenants struct {
 	byID   map[string]Session
 	byUser map[string]map[string]Session
 	users  map[string]string // session id → user
+	// A session that goes by the id of an earlier one: adopted finds it by that id, as gives that id by its own.
+	adopted map[string]Session
+	as      map[string]string
 }
 
 // NewSessions makes an empty register.
@@ -70,8 +73,47 @@ func (s *Sessions) Remove(app string, one Session) {
 	delete(t.byID, one.ID())
 	s.total--
 	t.forgetUser(one.ID())
+	t.disown(one)
 	if len(t.byID) == 0 {
 		delete(s.apps, app)
+	}
+}
+
+// Adopt lets a session go by the id that its client had in an earlier session, too. It returns whoever goes by that id
+// now, nil if nobody does: the caller ends that one.
+func (s *Sessions) Adopt(app string, one Session, id string) (holder Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.apps[app]
+	if t == nil || t.byID[one.ID()] != one {
+		return nil
+	}
+	if holder = t.find(id); holder == one {
+		return nil
+	}
+	t.disown(one)
+	if t.adopted == nil {
+		t.adopted, t.as = map[string]Session{}, map[string]string{}
+	}
+	t.adopted[id], t.as[one.ID()] = one, id
+	return holder
+}
+
+// find looks for who goes by an id.
+func (t *tenants) find(id string) Session {
+	if one := t.adopted[id]; one != nil {
+		return one
+	}
+	return t.byID[id]
+}
+
+// disown takes the id of an earlier session from one.
+func (t *tenants) disown(one Session) {
+	if id, ok := t.as[one.ID()]; ok {
+		delete(t.as, one.ID())
+		if t.adopted[id] == one {
+			delete(t.adopted, id)
+		}
 	}
 }
 
@@ -116,8 +158,8 @@ func (s *Sessions) ByID(app, id string) (Session, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if t := s.apps[app]; t != nil {
-		one, ok := t.byID[id]
-		return one, ok
+		one := t.find(id)
+		return one, one != nil
 	}
 	return nil, false
 }

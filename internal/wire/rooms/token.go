@@ -20,20 +20,22 @@ func (w *identity) expires() int64 {
 	return 0
 }
 
-// can reports what the grant allows in a room. A room that reaches one user is that user's alone, and the ciphertext of
-// an encrypted one comes from backends.
-func (m *Machine) can(n channel.Name, want auth.Right) error {
-	if id, ok := n.ServerToUser(); ok && (want&^(auth.Join|auth.History) != 0 || id != m.who.grant.Subject()) {
+// Can reports what a grant allows in a room. A room that reaches one user is that user's alone, and the ciphertext of an
+// encrypted one comes from backends.
+func Can(g auth.Grant, n channel.Name, want auth.Right) error {
+	if id, ok := n.ServerToUser(); ok && (want&^(auth.Join|auth.History) != 0 || id != g.Subject()) {
 		return fault.New(fault.Forbidden, "the room %s belongs to another user, or is for reading alone", channel.Quote(n.String()))
 	}
 	if n.Encrypted() && want&^(auth.Join|auth.History|auth.Presence) != 0 {
 		return fault.New(fault.Disabled, "the room %s is end-to-end encrypted: only its backend publishes", channel.Quote(n.String()))
 	}
-	if !m.who.grant.Can(n.String(), want) {
+	if !g.Can(n.String(), want) {
 		return fault.New(fault.Forbidden, "you have no right to %s in the room %s", want, channel.Quote(n.String()))
 	}
 	return nil
 }
+
+func (m *Machine) can(n channel.Name, want auth.Right) error { return Can(m.who.grant, n, want) }
 
 // renew proves a new token for the same user.
 func (m *Machine) renew(r *Request) error {
