@@ -19,6 +19,7 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/filter"
 	"github.com/continuo-rt/continuo/internal/core/message"
+	corepresence "github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/engine/memory"
@@ -40,7 +41,7 @@ type rig struct {
 
 func newRig(t *testing.T, change func(*Options)) *rig {
 	now := func() int64 { return time.Now().UnixMilli() }
-	a := app.App{ID: "app", Enabled: true, Mode: app.Development, Keys: []app.Key{{Key: "app-key", Secret: "s", Enabled: true}}, Origins: []string{"https://good.example"}}
+	a := app.App{ID: "app", Enabled: true, Mode: app.Development, Features: app.DefaultFeatures(app.Development), Keys: []app.Key{{Key: "app-key", Secret: "s", Enabled: true}}, Origins: []string{"https://good.example"}}
 	p := app.Default(app.Development)
 	p.Feed.Filters = map[string]app.FeedFilter{"sportIds": {Path: "/sportId"}}
 	a.Policies = []app.Policy{p}
@@ -53,7 +54,7 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 		t.Fatal(faults)
 	}
 	store := memory.New(memory.Options{Now: now, Rules: func(ref stream.Ref) stream.Rules { return node.Rules(registry, ref) },
-		Folds: map[stream.Log]stream.Fold{stream.Messages: message.Fold}})
+		Folds: map[stream.Log]stream.Fold{stream.Messages: message.Fold, stream.Presence: corepresence.Fold}})
 	h := hub.New(hub.Options{Store: store, Now: now, Frame: Frame})
 	r := &rig{T: t, store: store, node: node.New(node.Options{Store: store, Hub: h, Apps: registry, Now: now})}
 	if r.ring, err = keyring.Load(t.Context(), keyring.Options{Records: store, Node: r.node, Now: now}); err != nil {
