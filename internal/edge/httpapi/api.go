@@ -36,7 +36,7 @@ type Options struct {
 	Origins []string
 	// PlainBearer accepts Bearer secrets over plain HTTP from other machines too.
 	PlainBearer bool
-	// Development is told for the sake of messages alone; what it changes is in policies.
+	// Development makes refused credentials say where the right ones are; what else it changes is in policies.
 	Development bool
 	// Presence answers who is in presence channels; nil: nobody is.
 	Presence Presence
@@ -161,6 +161,11 @@ func (c *call) authorize() error {
 		request.Authorization = h[0]
 	}
 	_, err := request.Verify(c.api.lookup(), time.UnixMilli(c.api.opts.Now()))
+	if err != nil && c.api.opts.Development && fault.KindOf(err) == fault.AuthFailed {
+		f := *fault.Of(err)
+		f.Msg += " (the server printed its key and secret when it started)"
+		return &f
+	}
 	return err
 }
 
@@ -201,6 +206,9 @@ func (c *call) fail(err error) {
 	if f.Kind == fault.Internal {
 		c.api.opts.Log.Error("a request failed", "method", c.r.Method, "path", c.path, "error", err)
 		f = &fault.Error{Kind: fault.Internal, Msg: "internal server error"}
+	}
+	if f.Kind == fault.AuthFailed {
+		c.w.Header().Set("WWW-Authenticate", `Bearer realm="continuo"`)
 	}
 	if wait := serverapi.RetryAfter(f); wait > 0 {
 		c.w.Header().Set("Retry-After", strconv.FormatInt(int64((wait+time.Second-1)/time.Second), 10))

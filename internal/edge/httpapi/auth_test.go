@@ -169,6 +169,15 @@ func TestInsecureTransport(t *testing.T) {
 	plain.do("POST", "events", `{"name":"e","channel":"c"}`).is(200, `{}`)
 }
 
+// TestHint: in development mode a newcomer is told where the credentials are.
+func TestHint(t *testing.T) {
+	w := newWorld(t, setup{options: func(o *httpapi.Options) { o.Development = true }})
+	a := w.send("GET", "/apps/app-id/channels", "").fails(401, "auth_failed", "printed its key and secret")
+	if a.header.Get("WWW-Authenticate") == "" {
+		t.Fatal(a.header)
+	}
+}
+
 // TestRotation: a reload of the apps counts for the next request, and keys that stay keep cursors good.
 func TestRotation(t *testing.T) {
 	w := newWorld(t, setup{})
