@@ -59,7 +59,7 @@ func (e Encoder) Entry(dst []byte, d session.Delivery) (payload []byte, ok bool)
 	if s.mutation && s.name != "" {
 		f.b = envelope.AppendString(append(f.b, `,"name":`...), s.name)
 	}
-	if s.user != "" {
+	if s.user != "" && (e.Protocol == V2 || strings.HasPrefix(s.name, "client-")) {
 		f.b = envelope.AppendString(append(f.b, `,"user_id":`...), s.user)
 	}
 	if e.Protocol == V2 {
