@@ -11,7 +11,7 @@ import (
 // disturb does what operators and fate do, until the faults are to stop.
 func (w *world) disturb(rnd *rand.Rand) {
 	for {
-		time.Sleep(time.Duration(50+rnd.IntN(1500)) * time.Millisecond)
+		w.nap(time.Duration(50+rnd.IntN(1500)) * time.Millisecond)
 		if w.healed() {
 			return
 		}
@@ -36,7 +36,7 @@ func (w *world) restart(rnd *rand.Rand) {
 	over := w.oracle.restarting("volatile")
 	next := w.down(func() int { return rnd.IntN(3000) }, rnd.IntN(4) == 0)
 	over("")
-	time.Sleep(time.Duration(rnd.IntN(500)) * time.Millisecond)
+	w.nap(time.Duration(rnd.IntN(500)) * time.Millisecond)
 	w.start(next)
 }
 

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -112,12 +113,26 @@ func (c *client) read() {
 			case framePing:
 				c.link.send(framePong, nil)
 			case frameClose:
-				c.link.send(frameClose, nil)
+				c.dismissed(body)
 				return
 			case frameText:
 				c.frame(body)
 			}
 		}
+	}
+}
+
+// dismissed answers the server's close. A client that reads and answers pings is never sent away for its silence, and
+// nobody is when all is well.
+func (c *client) dismissed(body []byte) {
+	c.link.send(frameClose, nil)
+	code, why := uint16(0), ""
+	if len(body) >= 2 {
+		code, why = binary.BigEndian.Uint16(body), string(body[2:])
+	}
+	well := time.Now().After(c.world.end.Add(time.Minute))
+	if code != 4100 && (code != 4201 || c.pace != stalls) || well {
+		c.world.oracle.complain("%s, which %s, was sent away with %d %s (all was well: %v)", c.name, []string{"reads", "reads slowly", "stalls"}[c.pace], code, why, well)
 	}
 }
 
@@ -128,13 +143,13 @@ func (c *client) breathe() int {
 	}
 	switch c.pace {
 	case readsSlowly:
-		time.Sleep(time.Duration(c.rnd.IntN(8000)) * time.Microsecond)
+		c.world.nap(time.Duration(c.rnd.IntN(8000)) * time.Microsecond)
 		return 1 + c.rnd.IntN(300)
 	case stalls:
 		if c.rnd.IntN(40) == 0 {
-			time.Sleep(time.Duration(c.rnd.IntN(4000)) * time.Millisecond)
+			c.world.nap(time.Duration(c.rnd.IntN(4000)) * time.Millisecond)
 		} else if c.rnd.IntN(400) == 0 {
-			time.Sleep(time.Duration(c.rnd.IntN(45)) * time.Second)
+			c.world.nap(time.Duration(c.rnd.IntN(45)) * time.Second)
 		}
 		return 1 + c.rnd.IntN(2000)
 	}
@@ -223,7 +238,7 @@ func (c *client) established(f *incoming) {
 		}
 	}
 	if !c.first && positions != "" {
-		time.Sleep(100 * time.Microsecond)
+		c.world.nap(100 * time.Microsecond)
 		c.say("sockudo:resume", positions)
 	}
 }

@@ -60,7 +60,7 @@ func (p *publisher) live() {
 			p.batch(k)
 		}
 		if p.rnd.IntN(3) > 0 {
-			time.Sleep(time.Duration(p.rnd.IntN(120)) * time.Millisecond)
+			p.world.nap(time.Duration(p.rnd.IntN(120)) * time.Millisecond)
 		}
 	}
 }
@@ -106,7 +106,7 @@ func (p *publisher) batch(k kind) {
 		if len(rest) == 0 || !keyed || try > 50 {
 			break
 		}
-		time.Sleep(time.Duration(5+p.rnd.IntN(400)) * time.Millisecond)
+		p.world.nap(time.Duration(5+p.rnd.IntN(400)) * time.Millisecond)
 	}
 	for _, j := range jobs {
 		if !j.done && !j.uncertain {

@@ -45,6 +45,7 @@ func (w *world) boot(durable *memory.Store) *server {
 	rules := func(ref stream.Ref) stream.Rules { return node.Rules(w.apps, ref) }
 	volatile := memory.New(memory.Options{Now: now, Rules: rules, Folds: folds, Volatile: true})
 	var log stream.Store = route.New(durable, volatile, rules)
+	log = slowStore{log, w.slow}
 	if w.opts.Wrap != nil {
 		log = w.opts.Wrap(log)
 	}
@@ -78,7 +79,7 @@ func (s *server) dial(query pusher.Query, room int, tls bool, outbox int) *link 
 	s.sessions++
 	a, _ := s.world.apps.ByID(appID)
 	c := conn.New(&conn.Options{ID: fmt.Sprintf("%d.%d", s.world.boots, s.sessions), Remote: "sim", Transport: l,
-		Machine: pusher.New(&pusher.Options{App: a, Query: query}), Backend: backend{s}, Wheel: s.wheel, OutboxBytes: outbox,
+		Machine: slowMachine{pusher.New(&pusher.Options{App: a, Query: query}), s.world.slow}, Backend: backend{s}, Wheel: s.wheel, OutboxBytes: outbox,
 		IdleEvery: 30 * time.Second, Now: now})
 	l.pong = c.OnPong
 	s.running.Go(func() {

@@ -37,6 +37,8 @@ type world struct {
 	window hub.WindowLimits
 	budget int64
 	end    time.Time // when the faults stop
+	slow   *slow
+	tick   time.Duration // of every actor's clock: with a coarse one they wake at the same instants
 
 	mu     sync.Mutex
 	server *server // nil while it is down
@@ -53,6 +55,7 @@ const (
 	rndWorld = iota
 	rndStore
 	rndChaos
+	rndSlow
 	rndClients    = 1000
 	rndPublishers = 2000
 )
@@ -65,6 +68,8 @@ func Run(o Options) Report {
 	w := &world{opts: o, rnd: o.random(rndStore), live: map[string]bool{}}
 	w.window = hub.WindowLimits{Entries: 1 << rnd.IntN(9)}
 	w.budget = 1 << (11 + rnd.IntN(12))
+	w.slow = &slow{rnd: o.random(rndSlow), max: []int{0, 300, 3000, 20_000}[rnd.IntN(4)]}
+	w.tick = []time.Duration{1, time.Millisecond, 10 * time.Millisecond}[rnd.IntN(3)]
 	w.design()
 	w.end = time.Now().Add(time.Duration(3000+rnd.IntN(5000)) * time.Millisecond)
 	w.start(memory.New(memory.Options{Epoch: fmt.Sprintf("%032x", o.Seed), Boot: fmt.Sprintf("%032x", o.Seed), Now: now, Folds: folds,
@@ -151,7 +156,7 @@ func (w *world) sync() error {
 		pause += time.Duration(w.rnd.IntN(300)) * time.Millisecond
 	}
 	w.faults.Unlock()
-	time.Sleep(pause)
+	w.nap(pause)
 	if fail {
 		w.oracle.count(func(c *Counts) { c.FailedSyncs++ })
 		return errors.New("the disk failed")
@@ -227,4 +232,11 @@ func (c *Counts) add(other Counts) {
 	c.Restarts += other.Restarts
 	c.FailedSyncs += other.FailedSyncs
 	c.Cuts += other.Cuts
+}
+
+// nap waits for a whole number of ticks.
+func (w *world) nap(d time.Duration) {
+	if d > 0 {
+		time.Sleep((d + w.tick - 1) / w.tick * w.tick)
+	}
 }

@@ -58,7 +58,7 @@ func (m *Machine) woken() {
 // frames: they are pinged by the transport, whose pongs count as signs of life.
 func (m *Machine) idle(in session.Idle) {
 	h := &m.beat
-	if h.pinged > 0 && m.now-h.pinged >= pongWait.Milliseconds() && in.For >= m.now-h.pinged {
+	if h.pinged > 0 && m.now-h.pinged >= pongWait.Milliseconds() && in.For > m.now-h.pinged {
 		m.terminate(session.Silent)
 		return
 	}
