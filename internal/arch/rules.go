@@ -65,6 +65,7 @@ var table = []row{
 	{dir: "internal/sink/push/**", ours: []string{"internal/core/**", "internal/run/relay/**", "internal/sink/push/**"}, std: all,
 		third: []string{"github.com/SherClockHolmes/webpush-go", "github.com/sideshow/apns2"}},
 
+	{dir: "internal/edge/jwks/**", ours: []string{"internal/core/**", "internal/wire/token"}, std: all, third: []string{"github.com/MicahParks/jwkset"}},
 	{dir: "internal/edge/*/**", ours: append([]string{"internal/edge/{1}/**", "internal/edge/ws"}, inner...), std: all, third: sockets},
 
 	{dir: "internal/ops/metrics/**", ours: all, std: all, third: all},

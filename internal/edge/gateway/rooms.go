@@ -28,6 +28,9 @@ type RoomsOptions struct {
 	Keys func(of app.RoomsAuth, h token.Header) ([]crypto.PublicKey, error)
 	// Heartbeat is how long a client may be silent before it is pinged; 0 = 25 s.
 	Heartbeat time.Duration
+	// TokenWarning is how long before its end clients are warned of a token, RetryBase and RetryMax are the advice that
+	// they get for backing off; 0: the protocol's.
+	TokenWarning, RetryBase, RetryMax time.Duration
 }
 
 // The subprotocols of the rooms face: its name, and the place where browsers put a token.
@@ -189,7 +192,8 @@ func (g *Gateway) roomsOptions(a *app.App) *rooms.Options {
 	if o, ok := g.rooms.Load(a); ok {
 		return o.(*rooms.Options)
 	}
-	o := &rooms.Options{App: a, Heartbeat: g.opts.Rooms.Heartbeat}
+	of := &g.opts.Rooms
+	o := &rooms.Options{App: a, Heartbeat: of.Heartbeat, Warning: of.TokenWarning, RetryBase: of.RetryBase, RetryMax: of.RetryMax}
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 25 * time.Second
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"strings"
+	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/auth"
 	"github.com/continuo-rt/continuo/internal/core/fault"
@@ -14,12 +15,6 @@ import (
 
 // Version is the version of the protocol that is spoken here, the oldest and the newest.
 const Version = 1
-
-// The server's advice for backing off.
-const (
-	retryBaseMS = 500
-	retryMaxMS  = 30_000
-)
 
 // capabilities is what this server can do, in the words of server.hello.
 const capabilities = `["resume","rewind","filter","history","presence","presence_history","mutable","snapshot","reactions","ephemeral","idempotency"]`
@@ -93,8 +88,8 @@ func (m *Machine) greet(correlation string) {
 	f.uint("sends_per_second", uint64(l.ClientEventsPerSecond))
 	f.close()
 	f.object("retry")
-	f.uint("base_ms", retryBaseMS)
-	f.uint("max_ms", retryMaxMS)
+	f.int("base_ms", orDefault(m.opts.RetryBase, 500*time.Millisecond))
+	f.int("max_ms", orDefault(m.opts.RetryMax, 30*time.Second))
 	f.text("jitter", "full")
 	f.close()
 	m.send(f.answer(correlation))

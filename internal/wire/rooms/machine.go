@@ -18,6 +18,17 @@ type Options struct {
 	Seal [32]byte
 	// Heartbeat is how long a client may be silent before it is pinged; clients are told it.
 	Heartbeat time.Duration
+	// Warning is how long before its end a token is warned of; 0 = 30 s.
+	Warning time.Duration
+	// RetryBase and RetryMax are the advice for backing off; 0 = 500 ms and 30 s.
+	RetryBase, RetryMax time.Duration
+}
+
+func orDefault(d, otherwise time.Duration) int64 {
+	if d == 0 {
+		d = otherwise
+	}
+	return d.Milliseconds()
 }
 
 // Machine is one connection.

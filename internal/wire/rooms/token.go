@@ -9,8 +9,8 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/session"
 )
 
-// expiryWarning is how long before its end a token is warned of.
-const expiryWarning = 30 * time.Second
+// warning is how long before its end a token is warned of, in ms.
+func (m *Machine) warning() int64 { return orDefault(m.opts.Warning, 30*time.Second) }
 
 // expires is when the session's token ends, unix ms; 0: never.
 func (w *identity) expires() int64 {
@@ -100,7 +100,7 @@ func (m *Machine) due() int64 {
 	at := m.beat.drain
 	if end := m.who.expires(); end > 0 {
 		if m.beat.warned != end {
-			end = max(m.now+1, end-expiryWarning.Milliseconds())
+			end = max(m.now+1, end-m.warning())
 		}
 		if at == 0 || end < at {
 			at = end
@@ -128,7 +128,7 @@ func (m *Machine) woken() {
 		m.close(closeToken)
 	case m.beat.drain > 0 && m.now >= m.beat.drain:
 		m.close(closeRestart)
-	case end > 0 && m.beat.warned != end && m.now >= end-expiryWarning.Milliseconds():
+	case end > 0 && m.beat.warned != end && m.now >= end-m.warning():
 		m.beat.warned = end
 		f := begin(nil, "server.token_expiring")
 		f.int("expires_at", end)
