@@ -18,6 +18,7 @@ import (
 // process has open and one whose files are damaged, and says what to do.
 func Open(dir string, opt Options) (*Store, error) {
 	s := &Store{dir: dir, opt: opt.withDefaults(), closing: make(chan struct{})}
+	s.SetLimits(s.opt.FreeReserve, s.opt.MaxBytes)
 	fresh, err := s.claim()
 	if err != nil {
 		return nil, err

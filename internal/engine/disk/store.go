@@ -180,6 +180,8 @@ func (w *watchers) tell(a stream.Advance) {
 type space struct {
 	next atomic.Int64 // unix ns of the next look
 	err  atomic.Pointer[fault.Error]
+	free atomic.Int64 // what must stay free
+	most atomic.Int64 // what the store may hold; 0 = anything
 }
 
 func (s *Store) room(l *life) error {
@@ -197,15 +199,15 @@ func (s *Store) room(l *life) error {
 }
 
 func (s *Store) look(l *life) *fault.Error {
-	if s.opt.FreeReserve > 0 {
-		if u, err := s.opt.FS.GetDiskUsage(s.dir); err == nil && u.AvailBytes < uint64(s.opt.FreeReserve) {
+	if free := s.space.free.Load(); free > 0 {
+		if u, err := s.opt.FS.GetDiskUsage(s.dir); err == nil && u.AvailBytes < uint64(free) {
 			return fault.New(fault.Full, "only %d MiB are free for %s; appends are refused below the reserve of %d MiB",
-				u.AvailBytes>>20, s.dir, s.opt.FreeReserve>>20).After(10 * time.Second)
+				u.AvailBytes>>20, s.dir, free>>20).After(10 * time.Second)
 		}
 	}
-	if s.opt.MaxBytes > 0 {
-		if used := int64(l.db.Metrics().DiskSpaceUsage()); used > s.opt.MaxBytes {
-			return fault.New(fault.Full, "the store holds %d MiB; %d MiB are allowed", used>>20, s.opt.MaxBytes>>20).After(10 * time.Second)
+	if most := s.space.most.Load(); most > 0 {
+		if used := int64(l.db.Metrics().DiskSpaceUsage()); used > most {
+			return fault.New(fault.Full, "the store holds %d MiB; %d MiB are allowed", used>>20, most>>20).After(10 * time.Second)
 		}
 	}
 	return nil

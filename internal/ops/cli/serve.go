@@ -31,11 +31,17 @@ func (c *serveCommand) Run(env *Env) error {
 	if err != nil {
 		return err
 	}
-	s, err := server.New(server.Options{Config: cfg, Log: logger(cfg, env.Stderr)})
+	useCores()
+	level := &slog.LevelVar{}
+	level.Set(server.Level(cfg.Log.Level))
+	log := logger(cfg, env.Stderr, level)
+	s, err := server.New(server.Options{Config: cfg, Log: log, Level: level, Version: Version()})
 	if err != nil {
-		return err
+		return explainInUse(err)
 	}
 	greet(env.Stdout, cfg, s, shown)
+	stop := c.onHangup(env, s, log)
+	defer stop()
 	if err := s.Run(env.Context); err != nil && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
@@ -65,11 +71,7 @@ func theApp(cfg *config.Config) (shown *config.Credentials, err error) {
 	return nil, nil
 }
 
-func logger(cfg *config.Config, w io.Writer) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
-		level = slog.LevelInfo
-	}
+func logger(cfg *config.Config, w io.Writer, level slog.Leveler) *slog.Logger {
 	o := &slog.HandlerOptions{Level: level}
 	if cfg.Log.Format == "json" || cfg.Log.Format == "auto" && !terminal(w) {
 		return slog.New(slog.NewJSONHandler(w, o))

@@ -22,6 +22,8 @@ type Metrics struct {
 	hub      hubMetrics
 	sessions *prometheus.GaugeVec
 	opened   *prometheus.CounterVec
+	http     httpMetrics
+	outboxes outboxes
 }
 
 type storeMetrics struct {
@@ -84,6 +86,7 @@ func New() *Metrics {
 	m.opened = vec("sessions_opened_total", "Sessions that were opened, by face.", "face")
 	m.registry.MustRegister(m.store.down, behind, m.sessions, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.addHTTP()
 	return m
 }
 

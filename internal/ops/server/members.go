@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 
-	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/run/presence"
 )
 
@@ -14,14 +13,9 @@ const nodeName = "local"
 
 // register makes the register of members.
 func (s *Server) register() *presence.Register {
+	events := s.metrics.Presence(s.log, func() presence.Stats { return s.members.Stats() })
 	return presence.New(presence.Options{Store: s.stores.log, Hub: s.hub, Apps: s.node.Apps, Records: s.stores.records,
-		Online: s.node.Sessions().Online, Node: nodeName, Boot: rand.Text()[:12], Now: s.clock.Now,
-		Events: presence.Events{
-			Degraded: func(ref stream.Ref, err error) {
-				s.log.Error("a presence log cannot be written: membership goes on in memory", "app", ref.App, "channel", ref.Channel, "error", err)
-			},
-			Failed: func(what string, err error) { s.log.Error("presence: "+what, "error", err) },
-		}})
+		Online: s.node.Sessions().Online, Node: nodeName, Boot: rand.Text()[:12], Now: s.clock.Now, Events: events})
 }
 
 // recoverMembers looks once for members that an earlier run left.

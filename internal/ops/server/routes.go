@@ -2,72 +2,115 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
-	"github.com/continuo-rt/continuo/internal/core/app"
-	"github.com/continuo-rt/continuo/internal/edge/console"
-	"github.com/continuo-rt/continuo/internal/edge/httpapi"
+	"github.com/continuo-rt/continuo/internal/core/fault"
+	"github.com/continuo-rt/continuo/internal/wire/serverapi"
 )
 
-// routes sends each request to its face. Paths are taken as they came: signatures are over the raw path, so nothing
-// may clean or redirect them.
-func (s *Server) routes() http.Handler {
-	api := httpapi.New(httpapi.Options{Node: s.node, Now: s.clock.Now, Log: s.log, BodyLimit: int64(s.config.HTTP.BodyLimit), Presence: s.members, FeedKeys: s.keys,
-		Origins: s.config.HTTP.CORSOrigins, PlainBearer: s.config.HTTP.PlainBearer, Development: s.config.Development()})
-	metrics := s.metrics.Handler()
-	guests := s.guests()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.EscapedPath()
-		switch {
-		case strings.HasPrefix(path, "/app/"):
-			s.gateway.Pusher(w, r)
-		case strings.HasPrefix(path, "/apps/"):
-			api.ServeHTTP(w, r)
-		case path == "/feed":
-			s.gateway.Feed(w, r)
-		case strings.HasPrefix(path, "/feed/snapshot/"):
-			api.FeedSnapshot(w, r)
-		case path == "/metrics" && s.config.Metrics.Enabled && s.config.Metrics.Public:
-			metrics.ServeHTTP(w, r)
-		case guests[path] != nil:
-			guests[path].ServeHTTP(w, r)
-		case path == "/live":
-			answer(w, http.StatusOK, "OK")
-		case path == "/ready":
-			if s.ready.Load() {
-				answer(w, http.StatusOK, "OK")
-			} else {
-				answer(w, http.StatusServiceUnavailable, "DRAINING")
-			}
-		default:
-			answer(w, http.StatusNotFound, "404 NOT FOUND")
-		}
-	})
+// public serves everything that clients and backends reach. Paths are taken as they came: signatures are over the raw
+// path, so nothing may clean or redirect them.
+func (s *Server) public(w http.ResponseWriter, r *http.Request) {
+	l := s.live.Load()
+	client := l.client(r)
+	if !l.strip(r) {
+		answer(w, http.StatusNotFound, "404 NOT FOUND")
+		return
+	}
+	path := r.URL.EscapedPath()
+	if health(path) {
+		s.health(w, path)
+		return
+	}
+	face := s.face(l, path)
+	if err := s.visitors.admit(client, face != nil, r, &l.config.Limits); err != nil {
+		s.metrics.Turned(err.Kind.String())
+		refuse(w, err)
+		return
+	}
+	if face != nil {
+		face(w, r)
+		return
+	}
+	counted := s.metrics.Request(w, r, path)
+	s.serve(l, counted, r, path)
+	counted.Done()
 }
 
-// guests are what development mode serves to a newcomer, by path: the page and the auth endpoints.
-func (s *Server) guests() map[string]http.Handler {
-	all := map[string]http.Handler{}
-	if !s.config.Development() {
-		return all
+// face is the handler of a path that WebSocket clients connect to, nil for any other.
+func (s *Server) face(l *live, path string) http.HandlerFunc {
+	switch {
+	case strings.HasPrefix(path, "/app/"):
+		return l.gateway.Pusher
+	case path == "/feed":
+		return l.gateway.Feed
+	case path == "/rooms":
+		return l.gateway.Rooms
 	}
-	first := func() *app.App {
-		for a := range s.node.Apps().All() {
-			return a
-		}
-		return nil
-	}
-	g := &console.Guests{App: first}
-	for _, path := range console.Paths() {
-		all[path] = g
-	}
-	page := &console.Page{App: first}
-	all["/"], all["/page.js"] = page, page
-	return all
+	return nil
 }
+
+func (s *Server) serve(l *live, w http.ResponseWriter, r *http.Request, path string) {
+	switch {
+	case strings.HasPrefix(path, "/apps/"):
+		s.tracer.Serve(l.api, w, r, path)
+	case strings.HasPrefix(path, "/feed/snapshot/"):
+		l.api.FeedSnapshot(w, r)
+	case strings.HasPrefix(path, "/rooms/"):
+		l.gateway.RoomsSnapshot(w, r)
+	case path == "/metrics" && l.config.Metrics.Enabled && l.config.Metrics.Public:
+		s.metrics.Handler().ServeHTTP(w, r)
+	case l.guests[path] != nil:
+		l.guests[path].ServeHTTP(w, r)
+	default:
+		answer(w, http.StatusNotFound, "404 NOT FOUND")
+	}
+}
+
+// strip takes the configured prefix off the request, as if a proxy had done it: what lies below sees, and signatures
+// cover, the path after it. It reports whether the path has the prefix.
+func (l *live) strip(r *http.Request) bool {
+	if l.prefix == "" {
+		return true
+	}
+	target := r.RequestURI
+	if rest, ok := strings.CutPrefix(target, "http"); ok { // absolute form: proxies send it
+		if _, after, found := strings.Cut(rest, "://"); found {
+			if i := strings.IndexByte(after, '/'); i >= 0 {
+				target = after[i:]
+			}
+		}
+	}
+	rest, ok := strings.CutPrefix(target, l.prefix)
+	if !ok || rest != "" && rest[0] != '/' && rest[0] != '?' {
+		return false
+	}
+	if rest == "" || rest[0] == '?' {
+		rest = "/" + rest
+	}
+	u, err := url.ParseRequestURI(rest)
+	if err != nil {
+		return false
+	}
+	r.RequestURI, r.URL = rest, u
+	return true
+}
+
+func trimPrefix(p string) string { return strings.TrimRight(p, "/") }
 
 func answer(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text))
+}
+
+// refuse answers with a fault as the HTTP API does.
+func refuse(w http.ResponseWriter, f *fault.Error) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Retry-After", retryAfter(f.Retry))
+	h.Set("Connection", "close")
+	w.WriteHeader(serverapi.Status(f.Kind))
+	_, _ = w.Write(serverapi.AppendError(nil, f))
 }

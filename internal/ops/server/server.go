@@ -19,7 +19,6 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/edge/gateway"
 	"github.com/continuo-rt/continuo/internal/ops/config"
-	"github.com/continuo-rt/continuo/internal/ops/control"
 	"github.com/continuo-rt/continuo/internal/ops/metrics"
 	"github.com/continuo-rt/continuo/internal/ops/trace"
 	"github.com/continuo-rt/continuo/internal/run/clock"
@@ -62,7 +61,6 @@ type Server struct {
 
 	visitors  visitors
 	listeners listeners
-	control   *control.Server
 }
 
 // The states of a server.
@@ -135,7 +133,6 @@ func (s *Server) Close() error {
 	if s.hub != nil {
 		s.hub.Close()
 	}
-	s.tracer.Close()
 	return s.stores.Close()
 }
 
@@ -143,7 +140,7 @@ func (s *Server) Close() error {
 func (s *Server) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	for _, run := range []func(context.Context) error{s.hub.Run, s.wheel.Run, s.clock.Run, s.members.Run, s.recoverMembers, s.visitors.Run} {
+	for _, run := range []func(context.Context) error{s.hub.Run, s.wheel.Run, s.clock.Run, s.members.Run, s.recoverMembers, s.visitors.Run, s.tracer.Run} {
 		running.Go(func() { _ = run(background) })
 	}
 	failed := make(chan error, 4)

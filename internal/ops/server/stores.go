@@ -35,13 +35,21 @@ func openStores(c *config.Config, apps *atomic.Pointer[app.Registry], now func()
 		return &stores{log: m, records: m, close: []io.Closer{m}}, nil
 	}
 	d, err := disk.Open(c.Data, disk.Options{Now: now, Rules: rules, Folds: folds, Shards: c.Store.Shards,
-		IntervalEvery: c.Store.Interval, FreeReserve: int64(c.Store.FreeReserve), MaxBytes: int64(c.Store.MaxBytes),
+		IntervalEvery: c.Store.Interval, FreeReserve: reserve(c), MaxBytes: int64(c.Store.MaxBytes),
 		CacheBytes: int64(c.Store.Cache), ForgetAfter: c.Store.Forget, Events: events})
 	if err != nil {
 		return nil, fmt.Errorf("open the store in %s: %w", c.Data, err)
 	}
 	v := memory.New(memory.Options{Now: now, Rules: rules, Folds: folds, Volatile: true})
 	return &stores{log: route.New(d, v, rules), records: d, disk: d, close: []io.Closer{d, v}}, nil
+}
+
+// reserve is the configured reserve as the engine takes it: there, 0 stands for its default.
+func reserve(c *config.Config) int64 {
+	if c.Store.FreeReserve == 0 {
+		return -1
+	}
+	return int64(c.Store.FreeReserve)
 }
 
 func (s *stores) Close() error {
