@@ -32,6 +32,7 @@ type grammar struct {
 	Serve     serveCommand     `cmd:"" help:"Run the server."`
 	Publish   publishCommand   `cmd:"" help:"Publish a message, or each line of standard input."`
 	Subscribe subscribeCommand `cmd:"" help:"Print what is published into channels; resume after every disconnect."`
+	Presence  presenceCommand  `cmd:"" help:"Print who is, or was, in a presence channel."`
 	Keys      keysCommand      `cmd:"" help:"Make, list and revoke API keys of the feed."`
 	Demo      demoCommand      `cmd:"" help:"Play a demonstration into a running server."`
 	Bench     benchCommand     `cmd:"" help:"Put load on a running server and measure it."`
