@@ -22,7 +22,7 @@ type demoCommand struct {
 type demoFeedCommand struct {
 	remote `embed:""`
 	Seed   uint64        `name:"seed" default:"1" help:"The same seed gives the same season."`
-	Speed  float64       `name:"speed" default:"20" help:"Seconds of the season that pass in a second. 20 is about 40 events a second, on average."`
+	Speed  float64       `name:"speed" default:"20" help:"Seconds of the season that pass in a second. 20 is about 60 events a second, on average."`
 	Rate   float64       `name:"rate" help:"Publish so many events a second instead, whatever their times."`
 	For    time.Duration `name:"for" help:"End after this time. Default: play on."`
 	Events int           `name:"events" help:"End after so many events. Default: play on."`
