@@ -54,6 +54,7 @@ func FuzzDecodeRows(f *testing.F) {
 // damaged key is read as more than it is.
 func FuzzKeys(f *testing.F) {
 	f.Add("app", "channel", "key", uint64(5), []byte("Sxyz"))
+	f.Add("0", "0", "0", uint64(5), []byte("S\xf80"))
 	f.Add("", "", "", uint64(1<<63), []byte{tagIndex, 0, 0, 0, 0, 0, 0, 0, 1, 200})
 	f.Fuzz(func(t *testing.T, app, channel, key string, serial uint64, raw []byte) {
 		for _, log := range []stream.Log{stream.Messages, stream.Presence} {

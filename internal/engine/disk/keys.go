@@ -62,7 +62,7 @@ func refOf(key []byte) (ref stream.Ref, ok bool) {
 	}
 	n, w := binary.Uvarint(key[1:])
 	rest := key[1:]
-	if w <= 0 || n > uint64(len(rest)-w-1) {
+	if w <= 0 || w >= len(rest) || n > uint64(len(rest)-w-1) {
 		return ref, false
 	}
 	rest = rest[w:]
