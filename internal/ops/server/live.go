@@ -68,6 +68,7 @@ func (s *Server) guests(c *config.Config) map[string]http.Handler {
 	}
 	page := &console.Page{App: first}
 	all["/"], all["/page.js"] = page, page
+	all[devProxyPath] = &devProxy{app: first, api: func() http.Handler { return s.live.Load().api }}
 	return all
 }
 
