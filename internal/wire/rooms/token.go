@@ -147,7 +147,7 @@ func (m *Machine) draining(in session.Draining) {
 
 // idle asks a silent client for a sign of life; the pongs of the transport count as one.
 func (m *Machine) idle(in session.Idle) {
-	if p := m.beat.pinged; p != 0 && in.For >= m.now-p { // nothing came since the ping
+	if p := m.beat.pinged; p != 0 && in.For > m.now-p { // nothing came since the ping
 		if m.now-p >= pongWait.Milliseconds() {
 			m.terminate(session.Silent)
 		}
