@@ -18,6 +18,7 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/edge/gateway"
+	"github.com/continuo-rt/continuo/internal/edge/jwks"
 	"github.com/continuo-rt/continuo/internal/ops/config"
 	"github.com/continuo-rt/continuo/internal/ops/metrics"
 	"github.com/continuo-rt/continuo/internal/ops/trace"
@@ -52,6 +53,7 @@ type Server struct {
 	node    *node.Node
 	members *presence.Register
 	keys    *keyring.Ring
+	issuers *jwks.Cache
 	wheel   *conn.Wheel
 	live    atomic.Pointer[live]
 	gates   gates
@@ -109,6 +111,9 @@ func (s *Server) compose(c *config.Config) (err error) {
 	if s.keys, err = keyring.Load(context.Background(), keyring.Options{Records: s.stores.records, Node: s.node, Now: s.clock.Now}); err != nil {
 		return fmt.Errorf("read the API keys: %w", err)
 	}
+	s.issuers = jwks.New(jwks.Options{Now: func() time.Time { return time.UnixMilli(s.clock.Now()) }, Failed: func(source string, err error) {
+		s.log.Warn("the keys of a token issuer could not be read", "source", source, "err", err)
+	}})
 	s.wheel = conn.NewWheel(s.clock.Now)
 	s.metrics.Watch(metrics.Sources{Sessions: s.node.Sessions(), Hub: s.hub, Disk: s.stores.disk})
 	s.replace(nil, c)
