@@ -42,7 +42,7 @@ func (s *Server) gatewayOptions(c *config.Config) gateway.Options {
 	return gateway.Options{Node: s.node, Presence: s.members, Wheel: s.wheel, Now: s.clock.Now, Log: s.log,
 		OutboxBytes: int(c.WebSocket.Outbox), WriteTimeout: c.WebSocket.WriteTimeout, Activity: c.WebSocket.ActivityTimeout,
 		MaxConnections: c.Limits.Connections, Opened: s.metrics.Opened, Closed: s.metrics.Closed,
-		Feed: gateway.FeedOptions{Keys: s.keys, LoginTimeout: c.Feed.LoginTimeout, PingInterval: c.Feed.PingInterval, PongTimeout: c.Feed.PongTimeout},
+		Feed:  gateway.FeedOptions{Keys: s.keys, LoginTimeout: c.Feed.LoginTimeout, PingInterval: c.Feed.PingInterval, PongTimeout: c.Feed.PongTimeout},
 		Rooms: gateway.RoomsOptions{Keys: s.issuers.Keys, TokenWarning: c.Rooms.TokenWarning, RetryBase: c.Rooms.RetryBase, RetryMax: c.Rooms.RetryMax}}
 }
 
