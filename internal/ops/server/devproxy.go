@@ -45,7 +45,9 @@ type inside struct{ to http.Handler }
 // RoundTrip implements http.RoundTripper.
 func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
 	in := r.Clone(r.Context())
-	in.RequestURI = r.URL.RequestURI()
+	if in.RequestURI = r.URL.RequestURI(); in.Body == nil {
+		in.Body = http.NoBody
+	}
 	a := &answered{header: http.Header{}, status: http.StatusOK}
 	i.to.ServeHTTP(a, in)
 	return &http.Response{StatusCode: a.status, Status: http.StatusText(a.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

@@ -24,6 +24,9 @@ func (e Members) State(stream.Kind) bool { return false }
 // Position implements session.Encoder: the positions of a channel are those of its messages.
 func (e Members) Position([]byte, stream.Ref, stream.ID, uint64) []byte { return nil }
 
+// Choose says what of a page a client is told that was behind: what came of it.
+func (e Members) Choose(page []*stream.Entry) []bool { return presence.Net(page) }
+
 // Entry implements session.Encoder: that a user came, left or changed.
 func (e Members) Entry(dst []byte, d session.Delivery) (payload []byte, ok bool) {
 	entry := d.Entry
