@@ -133,6 +133,9 @@ func (b *builder) all(t *ticket) {
 // op decides one op and adds its rows.
 func (b *builder) op(s *strm, op *stream.Op) stream.Result {
 	c := b.touch(s)
+	if c.rules.Durability == stream.Volatile {
+		return stream.Result{Outcome: stream.Refused, Err: fault.New(fault.Internal, "%v is volatile and is not kept on disk", s.ref)}
+	}
 	m := s.alloc.Meta
 	b.last = header{}
 	d, err := m.Decide(op, c.rules, rows{b, s}, b.now)
@@ -227,8 +230,11 @@ func (b *builder) write(c *touch, op *stream.Op, d *stream.Decision) {
 	if d.Receipt != nil {
 		b.writeReceipt(num, op.Receipt.Key, d.Receipt)
 	}
-	if s.alloc.due == 0 && c.rules.Retention.Age > 0 {
-		b.putDue(s, dueAt(e.Time, c.rules.Retention.Age))
+	if age := c.rules.Retention.Age; age > 0 {
+		// Later than that only when the stream was empty, or its policy kept entries longer.
+		if at := dueAt(e.Time, age); s.alloc.due == 0 || s.alloc.due > at {
+			b.putDue(s, at)
+		}
 	}
 }
 

@@ -89,15 +89,26 @@ func (l *life) cutSteps(ctx context.Context, st *strm, c stream.Cut, class *stre
 }
 
 // commit hands a job to the stream's shard and waits for it.
-func (l *life) commit(ctx context.Context, j job, done <-chan error, st *strm) error {
-	st.shard.cache.repin(st)
-	w := &work{job: j, streams: []*strm{st}}
-	if !st.shard.submit(w) {
-		l.unpin(st)
+func (l *life) commit(ctx context.Context, j job, answer <-chan error, st *strm) error {
+	if !l.post(j, st) {
 		return errClosed
 	}
+	return await(ctx, answer)
+}
+
+// post hands a job to the stream's shard.
+func (l *life) post(j job, st *strm) bool {
+	st.shard.cache.repin(st)
+	if !st.shard.submit(&work{job: j, streams: []*strm{st}}) {
+		l.unpin(st)
+		return false
+	}
+	return true
+}
+
+func await(ctx context.Context, answer <-chan error) error {
 	select {
-	case err := <-done:
+	case err := <-answer:
 		return err
 	case <-ctx.Done():
 		return fault.New(fault.Unknown, "gave up waiting for the store: %w", ctx.Err())

@@ -208,7 +208,11 @@ func (x *eraser) headers(ctx context.Context, j *cutJob) error {
 		n = min(len(aliases), eraseJobMax)
 		job.aliases, aliases = aliases[:n], aliases[n:]
 		job.last = len(keys) == 0 && len(aliases) == 0
-		if err := x.l.commit(ctx, job, job.answer, j.s); err != nil || job.last {
+		// Nobody rests on the last one: the next cut of the stream comes after it in the shard.
+		if !x.l.post(job, j.s) || job.last {
+			return nil
+		}
+		if err := await(ctx, job.answer); err != nil {
 			return err
 		}
 	}

@@ -7,10 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/stream"
@@ -239,5 +242,48 @@ func TestQuietStreams(t *testing.T) {
 	}
 	if b, err := headOf(s, refs[0]); err != nil || b.Head != 0 || b.Stream == before.Stream || b.Born == 0 {
 		t.Fatalf("a forgotten stream: %+v, %v", b, err)
+	}
+}
+
+// A disk that is full refuses writes: what was answered before stays, nothing wrong is read, and appends go on when
+// there is room again.
+func TestDiskFull(t *testing.T) {
+	ctx := context.Background()
+	var full atomic.Bool
+	var refs = channels(8)
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if full.Load() && (op.Kind == errorfs.OpFileWrite || op.Kind == errorfs.OpCreate || op.Kind == errorfs.OpFilePreallocate) {
+			return &os.PathError{Op: "write", Path: op.Path, Err: syscall.ENOSPC}
+		}
+		return nil
+	}))
+	reopened := make(chan struct{}, 100)
+	s := openT(t, "data", Options{FS: fs, SweepEvery: -1, MemTableBytes: 128 << 10,
+		Events: Events{Reopened: func(ReopenedInfo) { reopened <- struct{}{} }}})
+	defer s.Close()
+	for range 3 {
+		heads := fill(t, s, refs, 20)
+		full.Store(true)
+		for ref := range heads {
+			r, err := s.Append(ctx, []stream.Op{creation(ref)})
+			switch {
+			case err != nil && fault.KindOf(err) != fault.Unavailable && fault.KindOf(err) != fault.Full:
+				t.Errorf("on a full disk: %v", err)
+			case err == nil && r[0].Outcome != stream.Unknown:
+				t.Errorf("on a full disk: %+v", r[0])
+			}
+			if b, err := headOf(s, ref); err == nil && b.Head != heads[ref] {
+				t.Errorf("on a full disk the head %d is %d", heads[ref], b.Head)
+			} else if err != nil && fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("reading on a full disk: %v", err)
+			}
+		}
+		full.Store(false)
+		<-reopened
+		for ref, head := range heads {
+			if b, err := headOf(s, ref); err != nil || b.Head < head || b.Head > head+1 {
+				t.Errorf("with room again: %+v, %v; want a head of %d or one more", b, err, head)
+			}
+		}
 	}
 }

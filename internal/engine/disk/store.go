@@ -103,9 +103,6 @@ func (l *life) spread(c *call) (works []*work, err error) {
 	}()
 	for i := range c.ops {
 		ref := c.ops[i].Ref
-		if l.opt.Rules(ref).Durability == stream.Volatile {
-			return works, fault.New(fault.Internal, "%v is volatile and cannot be kept on disk", ref)
-		}
 		st, err := l.pin(ref)
 		if err != nil {
 			return works, err

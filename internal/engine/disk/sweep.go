@@ -10,8 +10,9 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
 
-// sweepPage is how many rows of a queue are taken at a time.
-const sweepPage = 256
+// sweepPage is how many rows of a queue are taken at a time. The jobs of a page are waited for together: rows that need
+// no sync of their own are stable with the next tick.
+const sweepPage = 512
 
 // maintain sweeps both queues up to now.
 func (l *life) maintain(ctx context.Context) error {
@@ -72,7 +73,7 @@ func (l *life) expire(ctx context.Context, now int64) error {
 			}
 		}
 		for _, j := range jobs {
-			if err := j.wait(ctx, l); err != nil {
+			if err := await(ctx, j.answer); err != nil && !l.ended.Load() {
 				return err
 			}
 		}
@@ -89,18 +90,6 @@ type expireJob struct {
 }
 
 func (j *expireJob) done(err error) { j.answer <- err }
-
-func (j *expireJob) wait(ctx context.Context, l *life) error {
-	select {
-	case err := <-j.answer:
-		if l.ended.Load() {
-			return nil
-		}
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 func (j *expireJob) build(b *builder) error {
 	for _, k := range j.keys {
@@ -138,18 +127,24 @@ func (l *life) sweepDue(ctx context.Context, now int64) error {
 			}
 			break
 		}
+		var jobs []*dueJob
 		for i, k := range keys {
 			ref, ok := refOf(names[i])
 			if !ok || len(k) != 17 || !l.running(ctx) {
 				continue
 			}
-			idle, err := l.due(ctx, ref, k, now)
+			job, err := l.due(ref, k, now)
 			if err != nil {
 				return err
 			}
-			if idle {
+			if job == nil {
 				quiet = append(quiet, ref)
+			} else {
+				jobs = append(jobs, job)
 			}
+		}
+		if err := l.settleDue(ctx, jobs); err != nil {
+			return err
 		}
 		from = append(keys[len(keys)-1], 0)
 	}
@@ -160,37 +155,42 @@ func (l *life) sweepDue(ctx context.Context, now int64) error {
 	return err
 }
 
-// due does what is due for one stream; idle says that it may be forgotten.
-func (l *life) due(ctx context.Context, ref stream.Ref, key []byte, now int64) (idle bool, err error) {
+// due trims one stream and posts its next place in the queue, nil if it may be forgotten.
+func (l *life) due(ref stream.Ref, key []byte, now int64) (*dueJob, error) {
+	j := &dueJob{key: key, answer: make(chan error, 1)}
 	if err := l.acquire(); err != nil {
-		return false, nil
+		j.done(nil)
+		return j, nil
 	}
+	defer l.release()
 	st, err := l.pin(ref)
-	l.release()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer l.unpin(st)
 	if err := l.retain(st); err != nil {
-		return false, err
+		return nil, err
 	}
-	if err := l.acquire(); err != nil {
-		return false, nil
+	j.s = st
+	if j.next, err = l.nextDue(ref, now); err != nil {
+		return nil, err
 	}
-	defer l.release()
-	next, err := l.nextDue(ref, now)
-	if err != nil {
-		return false, err
+	if j.next != 0 && j.next <= now {
+		return nil, nil
 	}
-	if next != 0 && next <= now {
-		return true, nil
+	if !l.post(j, st) {
+		j.done(nil)
 	}
-	j := &dueJob{s: st, key: key, next: next, answer: make(chan error, 1)}
-	err = l.commit(ctx, j, j.answer, st)
-	if l.ended.Load() {
-		err = nil
+	return j, nil
+}
+
+func (l *life) settleDue(ctx context.Context, jobs []*dueJob) error {
+	for _, j := range jobs {
+		if err := await(ctx, j.answer); err != nil && !l.ended.Load() {
+			return err
+		}
 	}
-	return false, err
+	return nil
 }
 
 // nextDue is when a stream must be looked at again: 0 never, at or before now when it may be forgotten.
@@ -201,11 +201,7 @@ func (l *life) nextDue(ref stream.Ref, now int64) (int64, error) {
 			return 0, nil
 		}
 		if v.Head == v.Floor {
-			next := v.HeadTime + l.opt.ForgetAfter.Milliseconds()
-			if v.Keys > 0 {
-				next = max(next, now+l.opt.ForgetAfter.Milliseconds())
-			}
-			return next, nil
+			return l.forgetDue(v, now)
 		}
 		age := l.opt.Rules(ref).Retention.Age
 		if age <= 0 {
@@ -217,6 +213,24 @@ func (l *life) nextDue(ref stream.Ref, now int64) (int64, error) {
 		}
 		return max(now+1, dueAt(e.Time, age)), nil
 	})
+}
+
+// forgetDue is when an empty stream may be forgotten. Streams are forgotten together, once a day: each time changes the
+// ids of all channels that have no row.
+func (l *life) forgetDue(v *row, now int64) (int64, error) {
+	const day = 24 * 60 * 60 * 1000
+	next := max(v.HeadTime+l.opt.ForgetAfter.Milliseconds(), l.forgot.Load().at+day)
+	if v.Keys > 0 {
+		next = max(next, now+l.opt.ForgetAfter.Milliseconds())
+	}
+	if next > now {
+		return next, nil
+	}
+	kept, err := l.receipts(v.num, now)
+	if kept {
+		next = now + day/24
+	}
+	return next, err
 }
 
 // dueJob gives a stream its next place in the due queue.
