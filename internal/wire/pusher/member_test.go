@@ -65,7 +65,7 @@ func TestMemberList(t *testing.T) {
 		{"d", 3, `"presence":{"ids":["a","c","d"],"hash":{"a":1,"c":null,"d":{}},"count":3}`},
 	}
 	for _, tt := range tests {
-		p := &membership{Member: session.Member{User: tt.user, Info: []byte(`{}`)}, entered: session.Entered{Members: members, Count: tt.count}}
+		p := &membership{Member: session.Member{User: tt.user, Info: []byte(`{}`)}, entered: &session.Entered{Members: members, Count: tt.count}}
 		if got := string(p.append(nil)); got != tt.want {
 			t.Errorf("%s of %d: %s, want %s", tt.user, tt.count, got, tt.want)
 		}
