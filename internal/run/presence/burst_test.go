@@ -6,7 +6,11 @@ import (
 	"testing"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
+	corepresence "github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/session"
+	"github.com/continuo-rt/continuo/internal/core/stream"
+	"github.com/continuo-rt/continuo/internal/engine/disk"
+	"github.com/continuo-rt/continuo/internal/run/node"
 )
 
 // crowd is a session that counts its answers.
@@ -76,12 +80,39 @@ func BenchmarkBurst(b *testing.B) {
 	}
 }
 
+// onDisk is a world on the durable engine.
+func onDisk(b *testing.B) *world {
+	w := newWorld(b, large)
+	w.reg.Close()
+	d, err := disk.Open(b.TempDir(), disk.Options{Now: now, Rules: func(ref stream.Ref) stream.Rules { return node.Rules(w.apps, ref) },
+		Folds: map[stream.Log]stream.Fold{stream.Presence: corepresence.Fold}, Events: disk.Events{Commit: func(i disk.CommitInfo) {
+			if i.Sync > 0 {
+				w.syncs.Add(1)
+			}
+		}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = d.Close() })
+	w.log = d
+	w.start()
+	return w
+}
+
+func BenchmarkBurstOnDisk(b *testing.B) {
+	for b.Loop() {
+		w := onDisk(b)
+		join(b, w, 0, 10_000)
+		b.ReportMetric(float64(w.syncs.Load()), "syncs")
+		w.reg.Close()
+	}
+}
+
 // Joining a large channel costs about what joining a small one does, when as many members are listed.
 func BenchmarkJoin(b *testing.B) {
 	for _, size := range []int{100, 10_000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
-			w := newWorld(b, large)
-			defer w.store.Close()
+			w := onDisk(b)
 			defer w.reg.Close()
 			join(b, w, 0, size)
 			for i := size; b.Loop(); i++ {

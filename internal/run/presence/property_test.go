@@ -102,7 +102,7 @@ func (p *play) run(steps int) {
 		synctest.Wait()
 		p.want.pass(now())
 		if got, want := p.w.users(), p.want.users(); !slices.Equal(got, want) {
-			p.w.t.Logf("log %q\nmodel %v failing %v", p.w.log(), p.want, p.failing)
+			p.w.t.Logf("log %q\nmodel %v failing %v", p.w.lines(), p.want, p.failing)
 			p.w.t.Fatalf("the members are %q, want %q", got, want)
 		}
 	}

@@ -118,7 +118,7 @@ func TestLimits(t *testing.T) {
 			}
 		}
 		if len(page.Entries) != 4 {
-			w.t.Fatalf("%q", w.log())
+			w.t.Fatalf("%q", w.lines())
 		}
 	})
 }
@@ -172,7 +172,7 @@ func TestWithoutAWritableLog(t *testing.T) {
 		if got := w.users(); !slices.Equal(got, []string{"bob", "cid"}) {
 			w.t.Fatal(got)
 		}
-		if lines := w.log(); len(lines) != 4 || !slices.Contains(lines[2:], lines[2][:1]+" member_removed ann disconnect") && !slices.Contains(lines[2:], lines[3][:1]+" member_removed ann disconnect") {
+		if lines := w.lines(); len(lines) != 4 || !slices.Contains(lines[2:], lines[2][:1]+" member_removed ann disconnect") && !slices.Contains(lines[2:], lines[3][:1]+" member_removed ann disconnect") {
 			w.t.Fatalf("%q", lines)
 		}
 		if !w.reg.Degraded(room) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/continuo-rt/continuo/internal/core/app"
 	corepresence "github.com/continuo-rt/continuo/internal/core/presence"
+	"github.com/continuo-rt/continuo/internal/core/record"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/engine/memory"
@@ -27,8 +28,12 @@ var room = stream.Ref{App: "app", Channel: "presence-room", Log: stream.Presence
 
 // world is a store, a register on it, and what the watchers on this node were told beside the log.
 type world struct {
-	t      testing.TB
-	store  *memory.Store
+	t     testing.TB
+	store *memory.Store
+	log   interface { // what the register writes: store, unless a test says otherwise
+		stream.Store
+		record.Store
+	}
 	apps   *app.Registry
 	reg    *presence.Register
 	boot   int
@@ -79,6 +84,7 @@ func newWorld(t testing.TB, change func(*app.App)) *world {
 			}
 			return nil
 		}})
+	w.log = w.store
 	w.start()
 	return w
 }
@@ -86,7 +92,7 @@ func newWorld(t testing.TB, change func(*app.App)) *world {
 // start makes the register of another run of the node.
 func (w *world) start() {
 	w.boot++
-	w.reg = presence.New(presence.Options{Store: w.store, Hub: w, Records: w.store, Apps: func() *app.Registry { return w.apps },
+	w.reg = presence.New(presence.Options{Store: w.log, Hub: w, Records: w.log, Apps: func() *app.Registry { return w.apps },
 		Online: func(_, user string) bool { return w.online[user] }, Node: "n1", Boot: fmt.Sprint("boot", w.boot), Now: now})
 }
 
@@ -169,7 +175,7 @@ func (c *client) exit(grace time.Duration, cause string) {
 }
 
 // log is the presence log as lines: serial, change, user, cause.
-func (w *world) log() []string {
+func (w *world) lines() []string {
 	w.t.Helper()
 	page, err := w.store.Read(context.Background(), stream.Query{Ref: room, Limit: 1 << 20})
 	if err != nil {
@@ -184,7 +190,7 @@ func (w *world) log() []string {
 
 func (w *world) wantLog(lines ...string) {
 	w.t.Helper()
-	if got := w.log(); !slices.Equal(got, lines) {
+	if got := w.lines(); !slices.Equal(got, lines) {
 		w.t.Fatalf("the log is\n%q\nwant\n%q", got, lines)
 	}
 }
