@@ -294,13 +294,14 @@ func (c *client) resumeFailed(f *incoming, body []byte) {
 		Channel, Code, Reason string
 		Current               string `json:"current_stream_id"`
 		Newest                uint64 `json:"newest_available_serial"`
+		Oldest                uint64 `json:"oldest_available_serial"`
 	}
 	follow := c.follows[f.Channel]
 	if !f.inner(&data) || data.Channel != f.Channel || follow == nil || data.Current == "" {
 		c.world.oracle.complain("%s was sent %s", c.name, body)
 		return
 	}
-	c.world.oracle.lost(f.Channel, follow, data.Code, data.Reason, place{data.Current, data.Newest})
+	c.world.oracle.lost(f.Channel, follow, data.Code, data.Reason+" oldest "+fmt.Sprint(data.Oldest), place{data.Current, data.Newest})
 	delete(c.places, f.Channel)
 }
 

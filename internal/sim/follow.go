@@ -184,7 +184,7 @@ func (o *Oracle) lost(channel string, f *follow, code, reason string, at place) 
 	o.counts.Refused++
 	justified := code == codeReset && b.reset(f.at.stream) || code == codeExpired && b.trimmed
 	if !justified {
-		o.violated("P3 %s: %s was refused with %s (%s) at %v without a reason", channel, f.client, code, reason, f.at)
+		o.violated("P3 %s: %s was refused with %s (%s) at %v without a reason, to go on at %v", channel, f.client, code, reason, f.at, at)
 	}
 	if !f.attached {
 		o.violated("P3 %s: %s was refused before its subscription was answered", channel, f.client)

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 
+	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/run/outbox"
@@ -72,17 +73,25 @@ type Session struct {
 
 // decide proves the start and places the held follower there. If that is impossible the follower is gone.
 func (f *Follower) decide(ctx context.Context, s session.Start) session.Followed {
-	for {
+	for try := 0; ; try++ {
 		res, rows := f.judge(ctx, s)
-		if res.Err != nil {
+		switch {
+		case res.Err != nil && fault.KindOf(res.Err) == fault.NotProvable && try < maxTries:
+			continue // a cut overtook the reads of a rewind
+		case res.Err != nil:
 			f.Unfollow()
+			if fault.KindOf(res.Err) == fault.NotProvable {
+				res.Err = fault.New(fault.Unavailable, "the channel is cut faster than it can be read: %w", res.Err)
+			}
 			return res
-		}
-		if f.settle(res, rows) {
+		case f.settle(res, rows):
 			return res
 		}
 	}
 }
+
+// maxTries bounds how often a start is decided again because a cut was faster.
+const maxTries = 8
 
 // judge decides where a follower may start, from one read of the stream.
 func (f *Follower) judge(ctx context.Context, s session.Start) (res session.Followed, rows *rewind) {

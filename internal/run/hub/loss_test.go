@@ -355,3 +355,37 @@ func TestClassChange(t *testing.T) {
 		c.expect("1 m1, lost:stream_reset@3, 4 m3")
 	})
 }
+
+// A reset between the read of a page and that of a message's state is told as a reset, with the new incarnation.
+func TestResetWhileStatesAreRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hub.Options{})
+		r.publish(room, "a")
+		r.append(room, stream.Entry{Kind: stream.Append, Message: 1, Data: text("b")})
+		c := r.client(1 << 16)
+		f, _ := c.follow(room, 1, encoder{rig: r, states: true}, resume(0))
+		r.once(func(q stream.Query) bool { return q.State }, func() { r.cut(stream.Cut{Kind: stream.Reset}) })
+		f.Release()
+		c.expect("lost:stream_reset@3")
+		r.publish(room, "new")
+		c.expect("lost:stream_reset@3, 4 new")
+	})
+}
+
+// The same between the rows of a rewind and their states: the start is decided again.
+func TestTrimWhileARewindIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hub.Options{})
+		r.publish(room, "a")
+		r.append(room, stream.Entry{Kind: stream.Append, Message: 1, Data: text("b")})
+		r.once(func(q stream.Query) bool { return q.State }, func() { r.cut(stream.Cut{Kind: stream.Reset}) })
+		c := r.client(1 << 16)
+		f, res := c.follow(room, 1, r.enc(), session.Start{RewindCount: 2})
+		if res.Err != nil || res.Bounds.Head != 3 || res.Rewound.Rows != 0 {
+			t.Fatalf("%+v", res)
+		}
+		f.Release()
+		r.publish(room, "new")
+		c.expect("4 new")
+	})
+}

@@ -53,14 +53,27 @@ func (f *Follower) Pump(ctx context.Context) (more bool) {
 	}
 	full, at, err := f.putPage(id, items)
 	switch {
-	case err != nil && fault.KindOf(err) == fault.NotProvable: // it was trimmed while the page was read
-		return f.lost(id, at, gap, b)
+	case err != nil && fault.KindOf(err) == fault.NotProvable:
+		return f.overtaken(ctx, id, at, gap)
 	case err != nil:
 		return f.lost(id, at, stream.StoreUnavailable, stream.Bounds{})
 	case !full && replaying && at == to:
 		return f.endReplay()
 	}
 	return true
+}
+
+// overtaken looks for the reason why the state of a message could not be had: its serial was trimmed since the page was
+// read, or the stream was reset.
+func (f *Follower) overtaken(ctx context.Context, id stream.ID, at uint64, gap stream.Reason) (more bool) {
+	page, err := f.topic.hub.opts.Store.Read(ctx, stream.Query{Ref: f.topic.ref})
+	switch {
+	case err != nil:
+		return f.lost(id, at, stream.StoreUnavailable, stream.Bounds{})
+	case page.Bounds.Stream != id:
+		return f.lost(id, at, stream.StreamReset, page.Bounds)
+	}
+	return f.lost(id, at, gap, page.Bounds)
 }
 
 // page reads the entries after a cursor, from the window if it has them: up to serial `to` if bounded.

@@ -92,6 +92,8 @@ type faulty struct {
 	fail  atomic.Bool
 	reads atomic.Int64
 	gate  atomic.Pointer[chan struct{}] // reads wait for it to close
+	// before is called before a read.
+	before atomic.Pointer[func(stream.Query)]
 
 	mu    sync.Mutex
 	muted bool
@@ -130,6 +132,9 @@ func (s *faulty) Read(ctx context.Context, q stream.Query) (stream.Page, error) 
 	s.reads.Add(1)
 	if s.fail.Load() {
 		return stream.Page{}, errors.New("the disk is away")
+	}
+	if f := s.before.Load(); f != nil {
+		(*f)(q)
 	}
 	page, err := s.Store.Read(ctx, q)
 	if gate := s.gate.Load(); gate != nil {
@@ -422,4 +427,15 @@ func (s *socket) read() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return bytes.Clone(s.got.Bytes())
+}
+
+// once does something before the next read that is meant.
+func (r *rig) once(meant func(stream.Query) bool, do func()) {
+	f := func(q stream.Query) {
+		if meant(q) {
+			r.store.before.Store(nil)
+			do()
+		}
+	}
+	r.store.before.Store(&f)
 }
