@@ -29,16 +29,25 @@ type Env struct {
 
 // grammar lists the commands. The order here is the order of the help text.
 type grammar struct {
-	Serve     serveCommand     `cmd:"" help:"Run the server."`
-	Publish   publishCommand   `cmd:"" help:"Publish a message, or each line of standard input."`
-	Subscribe subscribeCommand `cmd:"" help:"Print what is published into channels; resume after every disconnect."`
-	Presence  presenceCommand  `cmd:"" help:"Print who is, or was, in a presence channel."`
-	Keys      keysCommand      `cmd:"" help:"Make, list and revoke API keys of the feed."`
-	Demo      demoCommand      `cmd:"" help:"Play a demonstration into a running server."`
-	Bench     benchCommand     `cmd:"" help:"Put load on a running server and measure it."`
-	Health    healthCommand    `cmd:"" help:"Ask a running server whether it is ready (for health checks)."`
-	Config    configCommand    `cmd:"" help:"Check, show, write or document a configuration."`
-	Version   versionCommand   `cmd:"" help:"Print the version of this binary."`
+	Serve      serveCommand      `cmd:"" help:"Run the server."`
+	Publish    publishCommand    `cmd:"" help:"Publish a message, or each line of standard input."`
+	Subscribe  subscribeCommand  `cmd:"" help:"Print what is published into channels; resume after every disconnect."`
+	Status     statusCommand     `cmd:"" help:"Say how a running server is."`
+	Channels   channelsCommand   `cmd:"" help:"List the channels of a running server."`
+	History    historyCommand    `cmd:"" help:"Print the messages that a channel keeps."`
+	Presence   presenceCommand   `cmd:"" help:"Print who is, or was, in a presence channel."`
+	Keys       keysCommand       `cmd:"" help:"Make, list and revoke API keys of the feed."`
+	Export     exportCommand     `cmd:"" help:"Write what channels keep as NDJSON."`
+	Import     importCommand     `cmd:"" help:"Append what an export holds."`
+	Store      storeCommand      `cmd:"" help:"Back up, verify, repair or measure the embedded store."`
+	Restore    restoreCommand    `cmd:"" help:"Bring a backup back."`
+	Config     configCommand     `cmd:"" help:"Check, show, write or document a configuration."`
+	Health     healthCommand     `cmd:"" help:"Ask a running server whether it is ready (for health checks)."`
+	Demo       demoCommand       `cmd:"" help:"Play a demonstration into a running server."`
+	Bench      benchCommand      `cmd:"" help:"Put load on a running server and measure it."`
+	Completion completionCommand `cmd:"" help:"Print the script that completes command lines in a shell."`
+	Complete   completeCommand   `cmd:"" hidden:"" help:"How the last of some words can go on."`
+	Version    versionCommand    `cmd:"" help:"Print the version of this binary."`
 }
 
 func newGrammar() *grammar {

@@ -30,6 +30,8 @@ type Message struct {
 	Channel string          `json:"channel"`
 	Data    json.RawMessage `json:"data"`
 	Key     string          `json:"key,omitempty"`
+	Tags    json.RawMessage `json:"tags,omitempty"`
+	Extras  json.RawMessage `json:"extras,omitempty"`
 	// Idempotency makes retries safe: the same key is appended once.
 	Idempotency string `json:"idempotency_key,omitempty"`
 	Info        string `json:"info,omitempty"`
