@@ -183,8 +183,8 @@ func (l *loader) tenants(root reflect.Value) {
 	}
 }
 
-// cliVariables are read by commands other than serve.
-var cliVariables = []string{FileVariable, EnvPrefix + "URL", EnvPrefix + "APP", EnvPrefix + "KEY", EnvPrefix + "SECRET"}
+// cliVariables are read by commands other than serve; BIN tells the tests of this repository which binary to run.
+var cliVariables = []string{FileVariable, EnvPrefix + "URL", EnvPrefix + "APP", EnvPrefix + "KEY", EnvPrefix + "SECRET", EnvPrefix + "BIN"}
 
 // injected matches the variables that container platforms set for a service called "continuo".
 var injected = regexp.MustCompile(`^CONTINUO_(SERVICE_(HOST|PORT(_\w+)?)|PORT(_\d+_(TCP|UDP)(_\w+)?)?)$`)
