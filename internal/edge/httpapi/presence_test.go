@@ -182,7 +182,7 @@ func TestPresenceHistoryPages(t *testing.T) {
 
 func TestPresenceSnapshot(t *testing.T) {
 	c := newCrowd(t, nil)
-	c.do("GET", lobbyPath+"/snapshot", "").want(200, `{"channel":"presence-lobby","members":[],"member_count":0,"events_replayed":0,"snapshot_serial":0`)
+	c.do("GET", lobbyPath+"/snapshot", "").want(200, `{"channel":"presence-lobby","members":[],"member_count":0,"events_replayed":0,"snapshot_serial":null,"snapshot_time_ms":null`)
 	fill(c)
 	c.do("GET", lobbyPath+"/snapshot", "").want(200,
 		`"members":[{"user_id":"bob","user_info":1,"last_event":"member_added","last_event_serial":3,"last_event_at_ms":1766414835000},{"user_id":"cid",`,

@@ -211,8 +211,8 @@ func AppendMembers(dst []byte, p *MembersPage) ([]byte, error) {
 	b := p.Bounds
 	dst = appendNumber(dst, `],"member_count":`, len(p.Members))
 	dst = appendNumber(dst, `,"events_replayed":`, p.At.Serial-min(b.Floor, p.At.Serial))
-	dst = appendNumber(dst, `,"snapshot_serial":`, p.At.Serial)
-	dst = appendNumber(dst, `,"snapshot_time_ms":`, p.At.Time)
+	dst = appendEnd(dst, `,"snapshot_serial":`, p.At.Serial, p.At.Serial > 0) // null: before the first entry
+	dst = appendEnd(dst, `,"snapshot_time_ms":`, uint64(p.At.Time), p.At.Serial > 0)
 	dst = appendRetained(append(dst, `,"continuity":{`...), b, p.Oldest, "events")
 	dst = appendBool(dst, `,"complete":`, !p.Degraded)
 	dst = appendBool(dst, `,"truncated_by_retention":`, b.Truncated())
