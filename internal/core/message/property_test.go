@@ -264,3 +264,40 @@ func whole(t *testing.T, s *message.State, entries []*stream.Entry) {
 	}
 	equal(t, "from a checkpoint", s, &want)
 }
+
+// A put folds behind its ancestor to what it folds to behind everything that it supersedes.
+func TestFoldBehindAncestor(t *testing.T) {
+	stood, began := 0, 0
+	forSeeds(t, func(t *testing.T, r *rand.Rand) {
+		w := newWorld(t, true)
+		whole := make(map[stream.Subject][]byte)
+		for range steps {
+			e, h := w.append(randomEntry(r, uint64(len(w.log))))
+			if e == nil {
+				continue
+			}
+			next, _, err := message.Fold(whole[subject(e)], e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whole[subject(e)] = next
+			a, ok := h.Ancestor(e)
+			if !ok {
+				continue
+			}
+			entries := []*stream.Entry{e}
+			if a != nil {
+				entries, stood = []*stream.Entry{a, e}, stood+1
+			} else {
+				began++
+			}
+			got, live, err := message.Fold(nil, entries...)
+			if err != nil || !live || !bytes.Equal(got, next) {
+				t.Fatalf("%v %d of message %d (live %v, %v):\n got %q\nwant %q", e.Kind, e.Serial, e.Message, live, err, got, next)
+			}
+		}
+	})
+	if stood < seeds || began < seeds {
+		t.Fatalf("%d puts had an ancestor, %d began a message", stood, began)
+	}
+}

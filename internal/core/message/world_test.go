@@ -161,11 +161,14 @@ func randomData(r *rand.Rand) stream.Data {
 func agree(t *testing.T, s *message.State, h stream.Header) {
 	t.Helper()
 	got := stream.Header{Message: s.Message(), Row: s.Row.Serial, Last: s.Last, Version: s.Version, Deleted: s.Deleted(),
-		Text: s.Data.Type == stream.Text, Len: uint64(len(s.Data.Bytes)), Creator: s.Begun.User}
+		Text: s.Data.Type == stream.Text, Len: uint64(len(s.Data.Bytes)), Creator: s.Begun.User, BegunAt: s.Begun.Time, BegunConn: s.Begun.Conn}
 	want := h
-	want.StateAt, want.Since, want.LenAt = 0, 0, 0
+	want.StateAt, want.Since, want.LenAt, want.Annotated = 0, 0, 0, false
 	if !s.KnowsBegin() {
-		want.Creator = ""
+		want.Creator, want.BegunAt, want.BegunConn = "", 0, ""
+	}
+	if len(s.Annotations) > 0 && !h.Annotated {
+		t.Fatalf("the header knows nothing of %v", s.Annotations)
 	}
 	if got != want {
 		t.Fatalf("state says %+v\nheader says %+v", got, want)

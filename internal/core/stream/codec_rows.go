@@ -71,6 +71,9 @@ func AppendHeader(dst []byte, h *Header) []byte {
 		w.num(i+2, v)
 	}
 	w.str(12, h.Creator)
+	w.num(13, uint64(h.BegunAt))
+	w.str(14, h.BegunConn)
+	w.num(15, flag(h.Annotated))
 	return w.b
 }
 
@@ -113,6 +116,12 @@ func DecodeHeader(b []byte) (Header, error) {
 			h.LenAt = v
 		case 12:
 			h.Creator = string(s)
+		case 13:
+			h.BegunAt = int64(v)
+		case 14:
+			h.BegunConn = string(s)
+		case 15:
+			h.Annotated = v != 0
 		}
 	})
 	if err != nil {

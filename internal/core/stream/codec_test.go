@@ -62,7 +62,7 @@ func TestGoldenRows(t *testing.T) {
 		t.Errorf("meta is now written as\n     %s\nwant %s", got, want)
 	}
 	h := fullHeader()
-	if got, want := hex.EncodeToString(stream.AppendHeader(nil, &h)), "010303616c690402060308040a050c010e01100612071408160919036d6178"; got != want {
+	if got, want := hex.EncodeToString(stream.AppendHeader(nil, &h)), "010303616c690402060308040a050c010e01100612071408160919036d61781a0a1d03312e321e01"; got != want {
 		t.Errorf("header is now written as\n     %s\nwant %s", got, want)
 	}
 	k := fullKept()
@@ -78,7 +78,7 @@ func fullMeta() stream.Meta {
 
 func fullHeader() stream.Header {
 	return stream.Header{Alias: "ali", Message: 2, Row: 3, Last: 4, Version: 5, Deleted: true, Text: true, Len: 6, StateAt: 7, Since: 8,
-		LenAt: 9, Creator: "max"}
+		LenAt: 9, Creator: "max", BegunAt: 10, BegunConn: "1.2", Annotated: true}
 }
 
 func fullKept() stream.Kept {
@@ -100,7 +100,7 @@ func TestRowsRoundTrip(t *testing.T) {
 			t.Fatalf("%+v came back as %+v (%v)", m, got, err)
 		}
 		h := stream.Header{Alias: word(r), Message: n(), Row: n(), Last: n(), Version: r.Uint32(), Deleted: r.IntN(2) == 0, Text: r.IntN(2) == 0,
-			Len: n(), StateAt: n(), Since: r.Uint32(), LenAt: n(), Creator: word(r)}
+			Len: n(), StateAt: n(), Since: r.Uint32(), LenAt: n(), Creator: word(r), BegunAt: int64(n()), BegunConn: word(r), Annotated: r.IntN(2) == 0}
 		if got, err := stream.DecodeHeader(stream.AppendHeader(nil, &h)); err != nil || got != h {
 			t.Fatalf("%+v came back as %+v (%v)", h, got, err)
 		}

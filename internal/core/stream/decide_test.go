@@ -113,7 +113,7 @@ func TestDecideFirst(t *testing.T) {
 	if d.First == nil || d.First.Serial != 1 || d.Subject != stream.MessageSubject(1) {
 		t.Errorf("the first change of a message does not index its create: %+v", d)
 	}
-	want := stream.Header{Message: 1, Row: 1, Last: 2, Version: 2, Text: true, Len: 3, Since: 2, Creator: "ann"}
+	want := stream.Header{Message: 1, Row: 1, Last: 2, Version: 2, Text: true, Len: 3, Since: 2, Creator: "ann", BegunAt: 1000}
 	if d.Header != want {
 		t.Errorf("header %+v, want %+v", d.Header, want)
 	}

@@ -33,6 +33,10 @@ type Header struct {
 	Since   uint32 // entries after StateAt
 	LenAt   uint64 // Len at StateAt
 	Creator string // user who began the message
+	// What a put carries on of the versions that it supersedes, beside Message and Creator: see Ancestor.
+	BegunAt   int64  // time of the entry that began the message, 0 when the row does not say
+	BegunConn string // the session that published it
+	Annotated bool   // an annotation was given or taken since
 }
 
 // Live reports whether the message is still there (if only as a tombstone), given the stream's floor: a message without
@@ -51,7 +55,24 @@ func (h Header) StateDue() bool {
 // HeaderOf is the header of a message that has only its create, which keeps none of its own.
 func HeaderOf(e *Entry) Header {
 	return Header{Message: e.Serial, Row: e.Serial, Last: e.Serial, Version: 1, Text: e.Data.Type == Text,
-		Len: uint64(len(e.Data.Bytes)), Creator: e.User, Since: 1}
+		Len: uint64(len(e.Data.Bytes)), Creator: e.User, BegunAt: e.Time, BegunConn: e.Conn, Since: 1}
+}
+
+// Ancestor gives an entry that stands for everything about a message before one of its puts: folded before the put, it
+// gives the same state as all the entries that the put supersedes. It is nil for a put that began the message, which
+// needs none. ok is false when no entry can stand for them: the message was annotated, or the header is of another
+// message. It holds for the fold of the log Messages, where a put replaces all content; see Fold.
+func (h *Header) Ancestor(put *Entry) (e *Entry, ok bool) {
+	switch {
+	case put.Kind != Put:
+		return nil, false
+	case put.Message == put.Serial:
+		return nil, true
+	case put.Message != h.Message || h.Annotated || h.BegunAt == 0 || put.Version < 2:
+		return nil, false
+	}
+	return &Entry{Serial: put.Message, Time: h.BegunAt, Kind: Put, Message: put.Message, Version: put.Version - 1,
+		Key: put.Key, User: h.Creator, Conn: h.BegunConn}, true
 }
 
 // next decides whether e may be applied to the message with header h (ok: it exists) and gives the header after it.
@@ -97,6 +118,7 @@ func (h Header) put(e *Entry, ok, live bool, g Guard) (Header, error) {
 	}
 	if live {
 		n.Message, n.Version, n.Creator = h.Message, h.Version+1, h.Creator
+		n.BegunAt, n.BegunConn, n.Annotated = h.BegunAt, h.BegunConn, h.Annotated
 	}
 	e.Message, e.Version = n.Message, n.Version
 	return n, nil
@@ -122,6 +144,7 @@ func (h Header) apply(e *Entry, g Guard) (Header, error) {
 	if e.Kind.Mutation() {
 		h.Version++
 	}
+	h.Annotated = h.Annotated || e.Kind == Annotate || e.Kind == Unannotate
 	h.Len, h.Last = size, e.Serial
 	h.Since++
 	e.Message, e.Version = h.Message, h.Version

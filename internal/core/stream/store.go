@@ -96,7 +96,8 @@ type Query struct {
 	Message uint64
 	Key     string
 	// State asks, with Message or Key, for the folded state: Page.State is the newest kept state row at or below At
-	// (0: the head), and the page's entries are those after it up to At. From, To and Limit are ignored.
+	// (0: the head), and the page's entries are those after it up to At. What a put supersedes may be left out of them
+	// when the state holds what the put carries on. From, To and Limit are ignored.
 	State bool
 	At    uint64
 	// Limit is the largest number of entries; 0 reads no entry, only bounds and witness. Bytes bounds the sum of their
@@ -145,6 +146,9 @@ type KeysPage struct {
 // Fold continues the state of one message (nil: nothing yet) with its next entries, in order. live is false when nothing
 // visible is left (a tombstone still is a state; a store drops rows that are not live from checkpoints). It is pure;
 // state and entries must not be changed. One call for many entries costs one copy of the state.
+//
+// In the log Messages a put supersedes: beyond the message's serial, version, beginning and annotations its state owes
+// nothing to what came before it. So a store may fold a key from its last put on, behind Header.Ancestor.
 type Fold func(state []byte, entries ...*Entry) (next []byte, live bool, err error)
 
 // CutKind says what a Cut does.
