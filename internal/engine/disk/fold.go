@@ -1,10 +1,9 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
@@ -57,20 +56,25 @@ func (r *reader) newestState(name stream.Subject, at, message uint64) (found fol
 	if r.v.num == 0 {
 		return found, nil
 	}
-	it, err := r.l.db.NewIter(&pebble.IterOptions{
-		LowerBound: subjectSerialKey(nil, tagState, r.v.num, name, r.v.Base),
-		UpperBound: subjectSerialKey(nil, tagState, r.v.num, name, at+1)})
+	it, err := r.iter(&r.states, tagState)
 	if err != nil {
-		return found, r.l.readError(err)
+		return found, err
 	}
-	defer it.Close()
-	for ok := it.Last(); ok; ok = it.Prev() {
+	prefix := subjectKey(make([]byte, 0, 64), tagState, r.v.num, name)
+	for ok := it.SeekLT(binary.BigEndian.AppendUint64(prefix, at+1)); ok; ok = it.Prev() {
+		key := it.Key()
+		if !bytes.HasPrefix(key, prefix) || len(key) != len(prefix)+8 {
+			break
+		}
+		serial := binary.BigEndian.Uint64(key[len(prefix):])
+		if serial < r.v.Base {
+			break
+		}
 		v, err := it.ValueAndErr()
 		if err != nil {
 			return found, r.l.readError(err)
 		}
-		key := it.Key()
-		f, err := decodeState(binary.BigEndian.Uint64(key[len(key)-8:]), v)
+		f, err := decodeState(serial, v)
 		if err != nil {
 			return found, r.l.corrupt("a state row", err)
 		}

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/continuo-rt/continuo/internal/core/fault"
@@ -26,7 +27,10 @@ func (s *Store) Keys(ctx context.Context, q stream.KeysQuery) (stream.KeysPage, 
 	}
 	defer l.unpin(st)
 	return at(l, q.Ref, func(r *reader) (stream.KeysPage, error) {
-		p, err := r.keys(&q, l.opt.Folds[q.Ref.Log])
+		p, stale, err := r.keys(&q, l.opt.Folds[q.Ref.Log])
+		for _, name := range stale {
+			l.tasks.add(l, task{st, name})
+		}
 		// A trim may have passed the page's serial while it was read, and taken headers along.
 		if now := l.visible(st); err == nil && (now.Floor > p.At || now.Resets != r.v.Resets) {
 			err = errMoved
@@ -35,13 +39,14 @@ func (s *Store) Keys(ctx context.Context, q stream.KeysQuery) (stream.KeysPage, 
 	})
 }
 
-func (r *reader) keys(q *stream.KeysQuery, fold stream.Fold) (p stream.KeysPage, err error) {
+// keys reads a page. stale are the keys whose state took more than one read: the next page should find it kept.
+func (r *reader) keys(q *stream.KeysQuery, fold stream.Fold) (p stream.KeysPage, stale []stream.Subject, err error) {
 	p.Bounds = r.v.bounds()
 	if p.At, err = r.provable(q.At); err != nil || r.v.num == 0 {
-		return p, err
+		return p, nil, err
 	}
 	if fold == nil {
-		return p, fault.New(fault.Invalid, "this log is not folded")
+		return p, nil, fault.New(fault.Invalid, "this log is not folded")
 	}
 	err = r.headers(q.After, q.Prefix, func(key string, h *header) (bool, error) {
 		name := stream.KeySubject(key)
@@ -56,23 +61,45 @@ func (r *reader) keys(q *stream.KeysQuery, fold stream.Fold) (p stream.KeysPage,
 			p.More = true
 			return false, nil
 		}
+		if h.chain > 0 && h.chain+min(h.base, 1) > 1 && h.Last <= p.At && h.Last > r.v.Floor {
+			stale = append(stale, name)
+		}
 		p.Rows = append(p.Rows, stream.KeyRow{Key: key, State: f.state})
 		return true, nil
 	})
-	return p, err
+	return p, stale, err
 }
 
-// fold is the state of a key at a serial. A key that was put once needs one read.
+// fold is the state of a key at a serial. A key whose state is kept, or that was put once, needs one read.
 func (r *reader) fold(fold stream.Fold, name stream.Subject, h *header, at uint64) (f folded, err error) {
-	if h.chain != 1 || h.base != 0 || h.Last <= r.v.Floor || h.Last > r.v.Head {
+	switch {
+	case h.Last > at || h.Last <= r.v.Floor:
 		return r.foldTo(fold, name, at)
+	case h.chain == 0 && h.base == h.Last:
+		return r.stateAt(name, h.base)
+	case h.chain == 1 && h.base == 0:
+		e, err := r.entry(h.Last)
+		if err == nil {
+			err = f.next(fold, e)
+		}
+		return f, err
 	}
-	if h.Last > at {
-		return f, nil
+	return r.foldTo(fold, name, at)
+}
+
+// stateAt reads a state row that its header names.
+func (r *reader) stateAt(name stream.Subject, serial uint64) (folded, error) {
+	v, closer, err := r.l.get(subjectSerialKey(nil, tagState, r.v.num, name, serial))
+	if err != nil {
+		return folded{}, err
 	}
-	e, err := r.entry(h.Last)
-	if err == nil {
-		err = f.next(fold, e)
+	if closer == nil {
+		return folded{}, errMoved
 	}
-	return f, err
+	defer closer.Close()
+	f, err := decodeState(serial, bytes.Clone(v))
+	if err != nil {
+		return f, r.l.corrupt("a state row", err)
+	}
+	return f, nil
 }

@@ -17,6 +17,7 @@ func (l *life) plan(st *strm, kind stream.CutKind, target uint64) (*cutJob, erro
 		target = min(target, v.Floor+stepEntries)
 	}
 	r := &reader{l: l, v: v}
+	defer r.close()
 	e, err := r.entry(target)
 	if err != nil {
 		return nil, err

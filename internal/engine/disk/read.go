@@ -58,7 +58,9 @@ func at[T any](l *life, ref stream.Ref, read func(r *reader) (T, error)) (T, err
 	defer l.unpin(st)
 	for {
 		v := l.visible(st)
-		t, err := read(&reader{l: l, v: v})
+		r := &reader{l: l, v: v}
+		t, err := read(r)
+		r.close()
 		if !errors.Is(err, errMoved) {
 			return t, err
 		}
@@ -68,10 +70,35 @@ func at[T any](l *life, ref stream.Ref, read func(r *reader) (T, error)) (T, err
 	}
 }
 
-// reader reads one stream within the bounds of one instant.
+// reader reads one stream within the bounds of one instant, one page.
 type reader struct {
 	l *life
 	v *row
+	// Iterators over the index and state rows of the stream, opened when they are needed: a page of keys needs them
+	// often.
+	indexes, states *pebble.Iterator
+}
+
+// iter gives the iterator over the stream's rows with a tag.
+func (r *reader) iter(kept **pebble.Iterator, tag byte) (*pebble.Iterator, error) {
+	if *kept == nil {
+		prefix := numberKey(nil, tag, r.v.num)
+		it, err := r.l.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upper(prefix)})
+		if err != nil {
+			return nil, r.l.readError(err)
+		}
+		*kept = it
+	}
+	return *kept, nil
+}
+
+func (r *reader) close() {
+	for _, it := range [...]*pebble.Iterator{r.indexes, r.states} {
+		if it != nil {
+			it.Close()
+		}
+	}
+	r.indexes, r.states = nil, nil
 }
 
 func (r *reader) page(q *stream.Query, p *stream.Page) error {

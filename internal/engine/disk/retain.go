@@ -82,17 +82,13 @@ func (l *life) keepState(st *strm, name stream.Subject) error {
 			return nil, nil
 		}
 		f, err := r.foldTo(fold, name, r.v.Head)
-		if err != nil || f.steps < 2 {
+		if err != nil || f.steps == 0 {
 			return nil, err
 		}
-		return &stateJob{s: st, name: name, folded: f, num: r.v.num, resets: r.v.Resets, answer: make(chan error, 1)}, nil
+		return &stateJob{s: st, name: name, folded: f, num: r.v.num, resets: r.v.Resets}, nil
 	})
-	if err != nil || j == nil {
-		return err
-	}
-	err = l.commit(l.tasks.ctx, j, j.answer, st)
-	if l.ended.Load() || l.tasks.ctx.Err() != nil {
-		return nil
+	if err == nil && j != nil {
+		l.post(j, st) // nobody rests on it
 	}
 	return err
 }
@@ -103,10 +99,9 @@ type stateJob struct {
 	name stream.Subject
 	folded
 	num, resets uint64
-	answer      chan error
 }
 
-func (j *stateJob) done(err error) { j.answer <- err }
+func (j *stateJob) done(error) {}
 
 func (j *stateJob) build(b *builder) error {
 	a := &j.s.alloc

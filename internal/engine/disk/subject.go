@@ -1,9 +1,8 @@
 package disk
 
 import (
+	"bytes"
 	"encoding/binary"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/stream"
@@ -97,18 +96,27 @@ func (r *reader) index(name stream.Subject, s span, reverse bool,
 	if s.lo > s.hi || r.v.num == 0 {
 		return nil
 	}
-	it, err := r.l.db.NewIter(&pebble.IterOptions{
-		LowerBound: subjectSerialKey(nil, tagIndex, r.v.num, name, s.lo),
-		UpperBound: subjectSerialKey(nil, tagIndex, r.v.num, name, s.hi+1)})
+	it, err := r.iter(&r.indexes, tagIndex)
 	if err != nil {
-		return r.l.readError(err)
+		return err
 	}
-	defer it.Close()
-	first, next := it.First, it.Next
+	prefix := subjectKey(make([]byte, 0, 64), tagIndex, r.v.num, name)
+	var ok bool
+	next := it.Next
 	if reverse {
-		first, next = it.Last, it.Prev
+		ok, next = it.SeekLT(binary.BigEndian.AppendUint64(prefix, s.hi+1)), it.Prev
+	} else {
+		ok = it.SeekGE(binary.BigEndian.AppendUint64(prefix, s.lo))
 	}
-	for ok := first(); ok; ok = next() {
+	for ; ok; ok = next() {
+		key := it.Key()
+		if !bytes.HasPrefix(key, prefix) || len(key) != len(prefix)+8 {
+			break
+		}
+		serial := binary.BigEndian.Uint64(key[len(prefix):])
+		if serial < s.lo || serial > s.hi {
+			break
+		}
 		v, err := it.ValueAndErr()
 		if err != nil {
 			return r.l.readError(err)
@@ -117,8 +125,7 @@ func (r *reader) index(name stream.Subject, s span, reverse bool,
 		if err != nil {
 			return r.l.corrupt("an index row", err)
 		}
-		key := it.Key()
-		more, err := f(binary.BigEndian.Uint64(key[len(key)-8:]), kind, message)
+		more, err := f(serial, kind, message)
 		if err != nil || !more {
 			return err
 		}

@@ -11,6 +11,9 @@ import (
 // taskWorkers do what is done beside the committers: trims, state rows, sweeps.
 const taskWorkers = 2
 
+// maxTasks bounds the state rows that wait.
+const maxTasks = 10_000
+
 // tasks is the queue of background work. Each task is in it once.
 type tasks struct {
 	mu     sync.Mutex
@@ -67,8 +70,8 @@ func (t *tasks) close() {
 func (t *tasks) add(l *life, one task) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.closed || t.in[one] {
-		return
+	if t.closed || t.in[one] || one.subject != "" && len(t.queue) > maxTasks {
+		return // a state that is not kept now is due again with the next entry
 	}
 	t.in[one] = true
 	one.s.shard.cache.repin(one.s)
