@@ -17,7 +17,7 @@ const (
 )
 
 // Quiet is the Entry.Event of a transition in a channel with more members than its policy tells about: faces that would
-// tell each one tell nothing.
+// tell each one tell nothing, and those that tell the number do so for the transitions whose Note has one.
 const Quiet = "quiet"
 
 // IsQuiet reports whether a transition is not to be told in detail.
@@ -26,7 +26,7 @@ func IsQuiet(e *stream.Entry) bool { return e.Event == Quiet }
 // Note is what an entry says beside the membership.
 type Note struct {
 	ObservedAt int64 `json:"observed_at"` // unix ms: the last sign of life of a connection that went; 0: the entry's own time
-	Count      int   `json:"count"`       // members after a quiet transition, as far as its writer knew; 0: not said
+	Count      int   `json:"count"`       // members after a quiet transition, as far as its writer knew; 0: a later one says it
 }
 
 // Extras is the note as an entry carries it, nil when it says nothing.

@@ -68,6 +68,22 @@ func TestJoinsShareCommits(t *testing.T) {
 	if n, err := w.reg.Count(t.Context(), room.App, room.Channel); n != 10_000 || err != nil {
 		t.Fatal(n, err)
 	}
+	page, err := w.store.Read(t.Context(), stream.Query{Ref: room, Limit: 20_000})
+	if err != nil || len(page.Entries) != 10_000 {
+		t.Fatal(len(page.Entries), err)
+	}
+	told, last := 0, 0
+	for _, e := range page.Entries {
+		if n := corepresence.NoteOf(e).Count; n > 0 {
+			told, last = told+1, n
+		}
+		if corepresence.IsQuiet(e) != (e.Serial > 1000) {
+			t.Fatalf("entry %d: quiet %v", e.Serial, corepresence.IsQuiet(e))
+		}
+	}
+	if last != 10_000 || told > 200 {
+		t.Fatalf("%d entries tell the number of members, the last %d", told, last)
+	}
 }
 
 func BenchmarkBurst(b *testing.B) {

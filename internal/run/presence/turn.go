@@ -21,6 +21,7 @@ type turn struct {
 	now    int64
 	policy *app.Policy
 	sum    int // members as they will be
+	quiet  int // the job of the last transition that is not told in detail, counted from 1; 0: none
 	jobs   []job
 	busy   map[string]bool  // users that later requests have to wait for
 	unread map[string]error // users about whom nothing can be decided now
@@ -42,6 +43,7 @@ type job struct {
 	u      *user
 	target presence.Member
 	change presence.Change
+	note   presence.Note
 	entry  stream.Entry
 }
 
@@ -231,11 +233,20 @@ func (t *turn) add(q *request, u *user, target presence.Member, change presence.
 	}
 	e.NoEcho = q.kind == enter
 	if change != presence.None && t.sum > t.policy.Presence.BroadcastLimit {
-		e.Event, note.Count = presence.Quiet, t.sum
+		e.Event, t.quiet = presence.Quiet, len(t.jobs)+1
 	}
 	e.Extras = note.Extras()
 	t.busy[u.name] = true
-	t.jobs = append(t.jobs, job{q: q, u: u, target: target, change: change, entry: e})
+	t.jobs = append(t.jobs, job{q: q, u: u, target: target, change: change, note: note, entry: e})
+}
+
+// count has the last quiet transition of the turn say how many members there are: watchers hear one number for a burst.
+func (t *turn) count() {
+	if t.quiet > 0 {
+		j := &t.jobs[t.quiet-1]
+		j.note.Count = t.sum
+		j.entry.Extras = j.note.Extras()
+	}
 }
 
 // fail has a request answered with an error; mu is held.
@@ -262,6 +273,7 @@ func (t *turn) write() {
 	if len(t.jobs) == 0 {
 		return
 	}
+	t.count()
 	ops := make([]stream.Op, len(t.jobs))
 	for i := range t.jobs {
 		ops[i] = t.jobs[i].op(t.ref)

@@ -238,10 +238,14 @@ func transition(dst []byte, d session.Delivery) ([]byte, bool) {
 		return dst, false
 	}
 	if corepresence.IsQuiet(e) {
+		count := corepresence.NoteOf(e).Count
+		if count == 0 {
+			return dst, false // one of a burst, whose last tells the number
+		}
 		f := roomFrame(dst, "presence.changed", d.Ref.Channel)
 		f.uint("presence_id", e.Serial)
 		f.int("ts", e.Time)
-		f.int("count", int64(corepresence.NoteOf(e).Count))
+		f.int("count", int64(count))
 		return f.end(), true
 	}
 	kind := map[corepresence.Change]string{corepresence.Added: "presence.joined", corepresence.Updated: "presence.updated",
