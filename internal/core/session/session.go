@@ -178,6 +178,9 @@ type (
 	}
 	// Release lets a held follower go on: through its replay, then (after another Release) live.
 	Release struct{ Tag Tag }
+	// Place sends the encoder's position frame with the place where the follower stands at that moment: whoever refuses a
+	// client's position owes it another.
+	Place struct{ Tag Tag }
 	// Unfollow ends a subscription at once.
 	Unfollow struct{ Tag Tag }
 	// Publish appends on behalf of the client, answered by Published. Publishes of one connection keep their order.
@@ -223,6 +226,7 @@ func (Send) effect()      {}
 func (Follow) effect()    {}
 func (Refollow) effect()  {}
 func (Release) effect()   {}
+func (Place) effect()     {}
 func (Unfollow) effect()  {}
 func (Publish) effect()   {}
 func (Ephemeral) effect() {}

@@ -55,6 +55,10 @@ func (c *Conn) carryOut(e session.Effect) []session.Input {
 		if f := c.find(e.Tag); f != nil {
 			f.Release()
 		}
+	case session.Place:
+		if f := c.find(e.Tag); f != nil && !f.Place() {
+			c.Post(session.Terminate{Cause: session.Overloaded})
+		}
 	case session.Unfollow:
 		c.unfollow(e.Tag)
 		return c.opts.Backend.Other(context.Background(), c, e)

@@ -268,6 +268,18 @@ func (f *Follower) Nudge() {
 	f.out.Flush()
 }
 
+// Place queues the frame that tells the client where the follower stands: at its place among the entries, whatever the
+// follower is doing. It returns false when there was no room even among the control frames.
+func (f *Follower) Place() bool {
+	f.out.Lock()
+	defer f.out.Unlock()
+	if f.state == gone || f.stream == "" || f.out.Ending() {
+		return true
+	}
+	payload := f.enc.Position(nil, f.topic.ref, f.stream, f.cursor)
+	return payload == nil || f.out.PutControl(f.topic.hub.opts.Frame(f.enc.Binary(), payload))
+}
+
 // position queues a position frame when one is due; the session's lock is held.
 func (f *Follower) position(overdue bool) {
 	if f.state != live || f.skipped == 0 || !overdue && f.skipped < positionEvery {

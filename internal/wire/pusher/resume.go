@@ -184,13 +184,17 @@ func (m *Machine) resumeChannel(g *group, name string, p position) {
 	}
 }
 
-// deny refuses a position without touching the subscription, if there is one.
+// deny refuses a position without touching the subscription, if there is one: then the client, which throws the refused
+// position away, is told where the subscription stands.
 func (m *Machine) deny(g *group, name string, s *subscription, p position, reason string) {
 	d := denial{code: codeUnverifiable, reason: reason, expected: p.stream}
 	if s != nil {
 		d.current = s.base.stream
 	}
 	m.resumeFailed(name, &d)
+	if s != nil && s.base.logged {
+		m.do(session.Place{Tag: s.tag})
+	}
 	g.failures = append(g.failures, failure{name, d})
 }
 

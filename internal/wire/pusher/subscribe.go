@@ -178,7 +178,7 @@ func (m *Machine) follow(s *subscription) {
 
 // startAt is where the follower is to begin, as far as is known now.
 func (s *subscription) startAt() session.Start {
-	start := session.Start{RewindCount: s.rewind.count, RewindMS: s.rewind.ms}
+	start := session.Start{RewindCount: s.rewind.count, RewindMS: s.rewind.ms, Unlogged: s.policy.NoLog}
 	if s.resume != nil {
 		start.Resume, start.Limits = s.resume.asks(s.policy), s.policy.Window(false)
 		start.Cursor = stream.Cursor{Stream: s.resume.stream, Serial: s.resume.serial}
@@ -202,6 +202,7 @@ func (m *Machine) followed(in session.Followed) {
 	case in.Dirty:
 		s.stage = live
 		m.resumeDenied(s, denial{code: codeUnverifiable, reason: "live_delivery_has_begun", current: s.base.stream})
+		m.do(session.Place{Tag: s.tag})
 		m.settle(s)
 		return
 	case s.resume != nil && !s.resume.asked: // a resume came while the start was decided

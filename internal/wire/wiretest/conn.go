@@ -142,6 +142,12 @@ func (c *Conn) do(e session.Effect) {
 		if f := c.find(e.Tag); f != nil {
 			f.held = false
 		}
+	case session.Place:
+		if f := c.find(e.Tag); f != nil {
+			if payload := f.enc.Position(nil, f.log.Ref, f.stream, f.cursor); payload != nil {
+				c.receive(payload)
+			}
+		}
 	case session.Unfollow:
 		c.unfollow(e.Tag)
 	case session.Publish:
