@@ -61,12 +61,13 @@ func (n *Node) History(ctx context.Context, q HistoryQuery) (History, error) {
 	if h.AsOf == 0 {
 		h.AsOf = page.Bounds.Head
 	}
+	states, err := view.Rows(ctx, n.store, q.Ref, page.Entries, h.AsOf, page.Bounds)
+	if err != nil {
+		return History{}, err
+	}
 	size := 0
-	for _, e := range page.Entries {
-		s, err := view.Row(ctx, n.store, q.Ref, e, h.AsOf, page.Bounds.Mutated)
-		if err != nil {
-			return History{}, err
-		}
+	for i, e := range page.Entries {
+		s := states[i]
 		if !s.Exists() {
 			continue // it was trimmed while the page was read
 		}

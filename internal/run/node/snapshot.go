@@ -177,23 +177,47 @@ func (n *Node) snapshotRows(ctx context.Context, q *SnapshotQuery, s *Snapshot, 
 	if s.Bounds.Stream != "" && s.Bounds.Stream != b.Stream || b.Floor > q.At {
 		return notProvable(b.Floor, "serial", q.At)
 	}
-	s.Bounds, s.More = b, page.More // rows that were trimmed between two parts have expired: they are not missed
-	for _, e := range page.Entries {
-		if e.Kind == stream.Create {
-			if len(s.Items) == q.Limit || q.Bytes > 0 && size > q.Bytes {
-				s.More = true
+	s.Bounds = b // rows that were trimmed between two parts have expired: they are not missed
+	for entries := page.Entries; ; {
+		room := q.Limit - len(s.Items)
+		creates, rest := creations(entries, max(room, 1))
+		if len(creates) == 0 {
+			break
+		}
+		if s.More = true; room == 0 || q.Bytes > 0 && size > q.Bytes {
+			return nil
+		}
+		states, err := view.Rows(ctx, n.store, q.Ref, creates, q.At, b)
+		if err != nil {
+			return err
+		}
+		for i := range states {
+			if q.Bytes > 0 && size > q.Bytes {
 				return nil
 			}
-			state, err := view.Row(ctx, n.store, q.Ref, e, q.At, b.Mutated)
-			if err != nil {
-				return err
+			if states[i].Live() {
+				s.Items = append(s.Items, states[i])
+				size += len(states[i].Data.Bytes)
 			}
-			if state.Live() {
-				s.Items = append(s.Items, state)
-				size += len(state.Data.Bytes)
-			}
+			s.Beyond = creates[i].Serial
 		}
-		s.Beyond = e.Serial
+		entries = rest
+	}
+	if s.More = page.More; len(page.Entries) > 0 {
+		s.Beyond = page.Entries[len(page.Entries)-1].Serial
 	}
 	return nil
+}
+
+// creations are the first creates among rows, at most room, and the rows after them.
+func creations(rows []*stream.Entry, room int) (creates, rest []*stream.Entry) {
+	for i, e := range rows {
+		if len(creates) == room {
+			return creates, rows[i:]
+		}
+		if e.Kind == stream.Create {
+			creates = append(creates, e)
+		}
+	}
+	return creates, nil
 }

@@ -31,34 +31,3 @@ func Message(ctx context.Context, r Reader, ref stream.Ref, serial uint64, key s
 	}
 	return s, page.Bounds, nil
 }
-
-// Row is what a history row (a create or a put) shows at a serial: the message as the entries after the row, up to the
-// next put of its key, have made it.
-func Row(ctx context.Context, r Reader, ref stream.Ref, row *stream.Entry, at uint64, mutated bool) (message.State, error) {
-	if !mutated || row.Serial == at {
-		return message.AsOf(row, nil, at)
-	}
-	s, _, err := Message(ctx, r, ref, row.Message, row.Key, at)
-	if err != nil {
-		return s, err
-	}
-	if s.Row.Serial == row.Serial || row.Key == "" {
-		return s, nil
-	}
-	next, err := r.Read(ctx, stream.Query{Ref: ref, Key: row.Key, From: row.Serial + 1, To: at, RowsOnly: true, Limit: 1})
-	if err != nil {
-		return s, err
-	}
-	before := at
-	if len(next.Entries) > 0 {
-		before = next.Entries[0].Serial - 1
-	}
-	if before == row.Serial {
-		return message.AsOf(row, nil, at)
-	}
-	s, _, err = Message(ctx, r, ref, row.Message, row.Key, before)
-	if err == nil && s.Row.Serial != row.Serial {
-		return message.AsOf(row, nil, at)
-	}
-	return s, err
-}
