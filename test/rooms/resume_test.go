@@ -1,0 +1,146 @@
+package rooms
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var (
+	seeds = flag.Int("rooms.seeds", 24, "how many seeds of faults are tried")
+	first = flag.Uint64("rooms.seed", 1, "the first seed")
+)
+
+// TestResumesThroughFaults lets followers read and write through connections that drop, break in the middle of frames,
+// stay half open and crawl. Each sees every event of the room once and in order, and every send is in the log once.
+func TestResumesThroughFaults(t *testing.T) {
+	n := *seeds
+	if testing.Short() {
+		n = 4
+	}
+	total := struct{ connects, events, accepted int }{}
+	faults := map[string]int{}
+	for i := range n {
+		seed := *first + uint64(i)
+		engine := []string{"memory", "disk"}[i%2]
+		t.Run(fmt.Sprintf("%s seed %d", engine, seed), func(t *testing.T) {
+			all, p := faulty(t, engine, seed)
+			for _, f := range all {
+				total.connects += f.connects
+				total.events += len(f.seen)
+				total.accepted += f.accepted
+			}
+			for k, v := range p.count {
+				faults[k] += v
+			}
+		})
+	}
+	t.Logf("summary: rooms through faults: %d seeds, %d connections (%v), %d events seen, %d sends accepted, no gap, nothing twice",
+		n, total.connects, faults, total.events, total.accepted)
+}
+
+func faulty(t *testing.T, engine string, seed uint64) ([]*follower, *proxy) {
+	address := start(t, engine)
+	p := newProxy(t, address, seed)
+	const writers, sends, readers = 3, 80, 3
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var all []*follower
+	var running sync.WaitGroup
+	for i := range writers + readers {
+		name := fmt.Sprintf("user-%d", i)
+		f := &follower{t: t, name: name, address: p.listen.Addr().String(), token: bearer(t, name), room: "room", reached: make(chan uint64, 1)}
+		if i < writers {
+			for k := range sends {
+				f.sends = append(f.sends, fmt.Sprintf("%s %d %s", name, k, strings.Repeat("x", k*7%300)))
+			}
+		}
+		all = append(all, f)
+		running.Add(1)
+		go func() {
+			defer running.Done()
+			f.run(ctx)
+		}()
+	}
+	want := uint64(writers * sends)
+	for i, f := range all {
+		for at := uint64(0); at < want; {
+			select {
+			case at = <-f.reached:
+			case <-ctx.Done():
+				t.Fatalf("follower %d came to %d of %d", i, at, want)
+			}
+			if at > want*3/4 {
+				p.heal() // the rest without faults, so that a run always ends
+			}
+		}
+	}
+	cancel()
+	running.Wait()
+	for _, f := range all {
+		f.check(writers, sends)
+	}
+	return all, p
+}
+
+// check compares what was seen with what was sent.
+func (f *follower) check(writers, sends int) {
+	f.t.Helper()
+	next := map[string]int{}
+	for i, m := range f.seen {
+		if m.Event != uint64(i+1) {
+			f.t.Fatalf("%s: event %d is the %dth", f.name, m.Event, i+1)
+		}
+		var user string
+		var n int
+		if _, err := fmt.Sscanf(m.Text, "%s %d", &user, &n); err != nil || n != next[user] {
+			f.t.Fatalf("%s: %q, where number %d of the user was due", f.name, m.Text, next[user])
+		}
+		next[user]++
+	}
+	if len(f.seen) != writers*sends {
+		f.t.Errorf("%s saw %d events, want %d", f.name, len(f.seen), writers*sends)
+	}
+}
+
+// TestSnapshotFallback lets a reader of a room with a short log fall so far behind that it must take snapshots: between
+// them it sees every event once.
+func TestSnapshotFallback(t *testing.T) {
+	address := start(t, "memory")
+	p := newProxy(t, address, *first)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var running sync.WaitGroup
+	run := func(f *follower) {
+		running.Add(1)
+		go func() {
+			defer running.Done()
+			f.run(ctx)
+		}()
+	}
+	const sends = 1500
+	writer := &follower{t: t, name: "writer", address: address, token: bearer(t, "writer"), room: "brief", reached: make(chan uint64, 1)}
+	for k := range sends {
+		writer.sends = append(writer.sends, fmt.Sprintf("writer %d %s", k, strings.Repeat("x", 100)))
+	}
+	reader := &follower{t: t, name: "reader", address: p.listen.Addr().String(), token: bearer(t, "reader"), room: "brief", reached: make(chan uint64, 1)}
+	run(reader)
+	run(writer)
+	for at := uint64(0); at < sends; {
+		select {
+		case at = <-reader.reached:
+		case <-ctx.Done():
+			t.Fatalf("the reader came to %d", at)
+		}
+		if at > sends/2 {
+			p.heal()
+		}
+	}
+	cancel()
+	running.Wait()
+	t.Logf("summary: snapshots: %d events, %d connections, %d snapshots in place of what retention had removed", len(reader.seen), reader.connects, reader.jumps)
+}
