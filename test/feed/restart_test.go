@@ -15,7 +15,7 @@ import (
 
 // peer is one connection, driven by hand.
 type peer struct {
-	*testing.T
+	testing.TB
 	nc net.Conn
 	in io.Reader
 }
@@ -27,7 +27,7 @@ func (s *server) dial(login map[string]any) *peer {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { _ = nc.Close() })
-	p := &peer{T: s.t, nc: nc, in: nc}
+	p := &peer{TB: s.t, nc: nc, in: nc}
 	if buffered != nil {
 		p.in = buffered
 	}

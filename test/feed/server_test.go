@@ -48,7 +48,7 @@ apps:
 
 // server is the real server, which can be killed and started again on the same address.
 type server struct {
-	t      *testing.T
+	t      testing.TB
 	bin    string
 	dir    string
 	engine string
@@ -70,7 +70,7 @@ func start(t *testing.T, engine string) *server {
 }
 
 // binary is the server under test: the one that was built already, or a fresh one.
-func binary(t *testing.T) string {
+func binary(t testing.TB) string {
 	if bin := os.Getenv("CONTINUO_BIN"); bin != "" {
 		if abs, err := filepath.Abs(bin); err == nil {
 			if _, err := os.Stat(abs); err == nil {
