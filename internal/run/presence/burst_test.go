@@ -39,7 +39,7 @@ func large(a *app.App) {
 }
 
 // join has n users enter at once and waits for their answers.
-func join(tb testing.TB, w *world, from, n int) {
+func join(tb testing.TB, w *world, from, n int) []*crowd {
 	tb.Helper()
 	var done sync.WaitGroup
 	done.Add(n)
@@ -54,6 +54,7 @@ func join(tb testing.TB, w *world, from, n int) {
 			tb.Fatalf("%s: %v, %d listed", c.id, c.err, c.n)
 		}
 	}
+	return all
 }
 
 // 10,000 joins in a burst share at most 200 syncs.
@@ -132,8 +133,8 @@ func BenchmarkJoin(b *testing.B) {
 			defer w.reg.Close()
 			join(b, w, 0, size)
 			for i := size; b.Loop(); i++ {
-				join(b, w, i, 1)
-				w.reg.Exit(&crowd{id: fmt.Sprintf("c%06d", i)}, session.Exit{Tag: 1, Ref: room})
+				one := join(b, w, i, 1)
+				w.reg.Exit(one[0], session.Exit{Tag: 1, Ref: room})
 			}
 		})
 	}

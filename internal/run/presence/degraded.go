@@ -2,6 +2,7 @@ package presence
 
 import (
 	"bytes"
+	"strconv"
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/presence"
@@ -30,7 +31,30 @@ func (t *turn) degrade(j *job, err error) {
 	if j.change == presence.Added {
 		e.Version = 1
 	}
+	e.Frame = "presence:" + r.reg.opts.Boot + ":" + strconv.FormatUint(r.reg.beside.Add(1), 10)
 	r.reg.opts.Hub.Ephemeral(r.ref, e)
+}
+
+// begunAnew notices that the log lost its members to somebody else's reset: those of this node are written again; mu is
+// held.
+func (t *turn) begunAnew() {
+	r := t.roll
+	id := t.writes[len(t.writes)-1].res.Stream
+	if r.stream != "" && r.stream != id {
+		fresh := map[string]bool{}
+		for _, w := range t.writes {
+			fresh[w.user] = w.res.Stream == id
+		}
+		for _, u := range r.users {
+			if !fresh[u.name] {
+				u.dirty, u.known, r.degraded = true, false, true
+			}
+		}
+		if r.degraded {
+			r.push(&request{kind: resume})
+		}
+	}
+	r.stream = id
 }
 
 // retryLater has the roll try again after a while; mu is held.

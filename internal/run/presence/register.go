@@ -56,6 +56,7 @@ type Register struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	stopping atomic.Bool
+	beside   atomic.Uint64 // transitions that were told beside the log
 	workers  sync.WaitGroup
 
 	mu     sync.Mutex // taken before that of a roll
@@ -101,7 +102,7 @@ func (g *Register) Exit(s Session, e session.Exit) {
 	r := g.rolls[e.Ref]
 	g.mu.Unlock()
 	if r != nil {
-		r.exit(s.ID(), e)
+		r.exit(s, e)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	corepresence "github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
+	"github.com/continuo-rt/continuo/internal/run/presence"
 )
 
 func TestThreeTabsTwoUsers(t *testing.T) {
@@ -263,6 +264,43 @@ func TestAfterACrash(t *testing.T) {
 		pass(time.Second)
 		if recs, _ := w.store.List(w.t.Context(), "presence", "", 10); len(recs) != 0 {
 			w.t.Fatalf("nobody is there, and the next run would look: %+v", recs)
+		}
+	})
+}
+
+// A session that took over another's id is the same member: the end of the first takes nobody out.
+func TestSessionThatTookOver(t *testing.T) {
+	bubble(t, nil, func(w *world) {
+		old, fresh := w.client("a"), &client{w: w, id: "a"}
+		old.enter("ann", "")
+		fresh.enter("ann", "")
+		old.exit(time.Second, corepresence.Timeout)
+		pass(time.Minute)
+		w.wantLog("1 member_added ann join")
+		fresh.exit(0, corepresence.Disconnect)
+		w.wantLog("1 member_added ann join", "2 member_removed ann disconnect")
+	})
+}
+
+// Whoever else resets the log takes the members with it: those of this node are written again.
+func TestLogBegunAnewByOthers(t *testing.T) {
+	bubble(t, nil, func(w *world) {
+		w.client("a").enter("ann", "1")
+		w.client("b").enter("bob", "")
+		if _, err := w.store.Cut(w.t.Context(), stream.Cut{Ref: room, Kind: stream.Reset}); err != nil {
+			w.t.Fatal(err)
+		}
+		w.client("c").enter("cid", "")
+		pass(2 * time.Second)
+		if got := w.users(); !slices.Equal(got, []string{"ann", "bob", "cid"}) {
+			w.t.Fatal(got)
+		}
+		w.client("a").exit(0, corepresence.Disconnect)
+		if got := w.users(); !slices.Equal(got, []string{"bob", "cid"}) {
+			w.t.Fatal(got)
+		}
+		if w.reg.Stats() != (presence.Stats{Channels: 1, Members: 2}) {
+			w.t.Fatalf("%+v", w.reg.Stats())
 		}
 	})
 }

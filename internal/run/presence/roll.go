@@ -24,17 +24,20 @@ type roll struct {
 	users   map[string]*user
 	seats   uint64
 
-	count    int  // members, as far as is known
-	counted  bool // count is known
-	recorded bool // the next run of the node would look at this channel
-	degraded bool // something in memory is not in the log
+	count    int       // members, as far as is known
+	counted  bool      // count is known
+	stream   stream.ID // of the newest write; another one means that the log was begun anew
+	recorded bool      // the next run of the node would look at this channel
+	degraded bool      // something in memory is not in the log
 	retry    *time.Timer
 	mirror   mirror
 }
 
-// seat says as whom a connection entered.
+// seat says as whom a connection entered. A session that took over another's id takes its seat too: then the departure of
+// the first means nothing.
 type seat struct {
 	user string
+	sess Session
 	turn uint64 // tells an enter from a later one
 }
 
@@ -106,18 +109,19 @@ func (r *roll) enter(s Session, e session.Enter) {
 	} else {
 		r.seats++
 		q.seat = r.seats
-		r.conns[q.conn] = seat{q.user, q.seat}
+		r.conns[q.conn] = seat{q.user, s, q.seat}
 	}
 	r.push(q)
 	r.mu.Unlock()
 }
 
 // exit takes up a departure.
-func (r *roll) exit(conn string, e session.Exit) {
+func (r *roll) exit(s Session, e session.Exit) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	conn := s.ID()
 	at, ok := r.conns[conn]
-	if !ok {
+	if !ok || at.sess != s {
 		return
 	}
 	delete(r.conns, conn)

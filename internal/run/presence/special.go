@@ -139,7 +139,7 @@ func (r *roll) wipe(q *request) {
 	for _, u := range r.users {
 		u.known = false
 	}
-	r.counted, r.mirror = false, mirror{}
+	r.counted, r.mirror, r.stream = false, mirror{}, ""
 	r.mu.Unlock()
 	q.done(err)
 }

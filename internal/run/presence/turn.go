@@ -295,6 +295,9 @@ func (t *turn) write() {
 		t.settle(&t.jobs[i], res)
 	}
 	t.mirror.move(t.writes)
+	if len(t.writes) > 0 {
+		t.begunAnew()
+	}
 }
 
 // answer tells those who entered who is there, and the others why they are not.

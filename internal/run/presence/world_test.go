@@ -34,13 +34,14 @@ type world struct {
 		stream.Store
 		record.Store
 	}
-	apps   *app.Registry
-	reg    *presence.Register
-	boot   int
-	online map[string]bool
-	subs   atomic.Int64
-	fail   atomic.Pointer[error] // what every append fails with
-	syncs  atomic.Int64
+	apps    *app.Registry
+	reg     *presence.Register
+	boot    int
+	online  map[string]bool
+	clients map[string]*client
+	subs    atomic.Int64
+	fail    atomic.Pointer[error] // what every append fails with
+	syncs   atomic.Int64
 
 	mu     sync.Mutex
 	beside []stream.Entry
@@ -72,7 +73,7 @@ func newWorld(t testing.TB, change func(*app.App)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, online: map[string]bool{}}
+	w := &world{t: t, online: map[string]bool{}, clients: map[string]*client{}}
 	w.apps, _ = app.NewRegistry(made)
 	w.store = memory.New(memory.Options{Now: now, Epoch: "0123456789abcdef0123456789abcdef", Boot: "boot",
 		Rules: func(ref stream.Ref) stream.Rules { return node.Rules(w.apps, ref) },
@@ -123,7 +124,13 @@ type client struct {
 	in []session.Input
 }
 
-func (w *world) client(id string) *client { return &client{w: w, id: id} }
+// client is the session with an id.
+func (w *world) client(id string) *client {
+	if w.clients[id] == nil {
+		w.clients[id] = &client{w: w, id: id}
+	}
+	return w.clients[id]
+}
 
 // ID implements presence.Session.
 func (c *client) ID() string { return c.id }
