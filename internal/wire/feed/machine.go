@@ -176,7 +176,7 @@ func (m *Machine) woken() {
 func (m *Machine) idle(in session.Idle) {
 	switch {
 	case m.phase == waiting: // the login has its own timeout
-	case m.asked == 0 || in.For < m.silence():
+	case m.asked == 0 || in.For <= m.silence(): // a pong may come in the millisecond of the ping
 		m.asked = m.now
 		m.do(session.Ping{})
 	case m.silence() >= m.pongTimeout():
