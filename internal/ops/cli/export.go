@@ -183,7 +183,7 @@ func (e *exporting) row(r historyRow) error {
 	if r.deleted() {
 		return nil
 	}
-	l := control.Line{Channel: e.channel, Serial: r.Serial, Time: r.Time, Kind: "create", Event: r.Event, Tags: r.Message.Tags}
+	l := control.Line{Channel: e.channel, Serial: r.Serial, Time: r.Time, Kind: "create", Event: r.event(), Tags: r.Message.Tags}
 	var text string
 	if json.Unmarshal(r.Message.Data, &text) == nil {
 		l.Text = &text

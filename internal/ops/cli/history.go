@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -74,7 +75,7 @@ func (c *historyCommand) print(env *Env, r historyRow) error {
 	if r.deleted() {
 		note = " (deleted)"
 	}
-	_, err := fmt.Fprintf(env.Stdout, "%d %s %s %s%s\n", r.Serial, paint(env.Stdout, faint, moment(r.Time)), r.Event, r.Message.Data, paint(env.Stdout, yellow, note))
+	_, err := fmt.Fprintf(env.Stdout, "%d %s %s %s%s\n", r.Serial, paint(env.Stdout, faint, moment(r.Time)), r.event(), r.Message.Data, paint(env.Stdout, yellow, note))
 	return err
 }
 
@@ -91,7 +92,7 @@ type historyRow struct {
 	Time    int64  `json:"published_at_ms"`
 	Event   string `json:"event_name"`
 	Message struct {
-		Event   string          `json:"event"`
+		Name    string          `json:"name"` // the logical event name of a message that has versions
 		Data    json.RawMessage `json:"data"`
 		Tags    json.RawMessage `json:"tags"`
 		Key     string          `json:"key"`
@@ -102,6 +103,9 @@ type historyRow struct {
 	} `json:"message"`
 	raw json.RawMessage
 }
+
+// event is the name that the message was published with.
+func (r *historyRow) event() string { return cmp.Or(r.Message.Name, r.Event) }
 
 func (r *historyRow) deleted() bool { return r.Message.Action == "delete" }
 

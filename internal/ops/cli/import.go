@@ -68,7 +68,7 @@ func (c *importCommand) Run(env *Env) error {
 	err = i.all(env.Context, in)
 	i.meter.end()
 	if err != nil {
-		return fmt.Errorf("%w. %s done before; nothing is appended twice if it is started again within two minutes with: --run %s", err, count(i.done.Lines, "line was"), run)
+		return fmt.Errorf("%w. %s done before; nothing is appended twice if it is started again within two minutes with: --run %s", err, count2(i.done.Lines, "line was", "lines were"), run)
 	}
 	if c.JSON {
 		return printJSON(env, i.done)
