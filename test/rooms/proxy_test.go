@@ -67,7 +67,7 @@ func (p *proxy) draw() plan {
 	pl := plan{fault: "none", piece: 1 << 15}
 	if !p.healed.Load() {
 		pl.fault = []string{"drop", "reset", "half-open", "slow", "none"}[p.rng.IntN(5)]
-		pl.after, pl.up = 200+p.rng.IntN(12_000), p.rng.IntN(3) == 0
+		pl.after, pl.up = 200+p.rng.IntN(8_000), p.rng.IntN(3) == 0
 		if pl.up {
 			pl.after /= 8
 		}

@@ -107,40 +107,46 @@ func (f *follower) check(writers, sends int) {
 	}
 }
 
-// TestSnapshotFallback lets a reader of a room with a short log fall so far behind that it must take snapshots: between
-// them it sees every event once.
+// TestSnapshotFallback keeps a reader of a room with a short log away until what it missed is gone: it is told so, takes
+// the snapshot, and goes on from there with every event once.
 func TestSnapshotFallback(t *testing.T) {
 	address := start(t, "memory")
-	p := newProxy(t, address, *first)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	var running sync.WaitGroup
-	run := func(f *follower) {
-		running.Add(1)
-		go func() {
-			defer running.Done()
-			f.run(ctx)
-		}()
-	}
-	const sends = 1500
+	const sends = 600
 	writer := &follower{t: t, name: "writer", address: address, token: bearer(t, "writer"), room: "brief", reached: make(chan uint64, 1)}
-	for k := range sends {
-		writer.sends = append(writer.sends, fmt.Sprintf("writer %d %s", k, strings.Repeat("x", 100)))
-	}
-	reader := &follower{t: t, name: "reader", address: p.listen.Addr().String(), token: bearer(t, "reader"), room: "brief", reached: make(chan uint64, 1)}
-	run(reader)
-	run(writer)
-	for at := uint64(0); at < sends; {
-		select {
-		case at = <-reader.reached:
-		case <-ctx.Done():
-			t.Fatalf("the reader came to %d", at)
+	reader := &follower{t: t, name: "reader", address: address, token: bearer(t, "reader"), room: "brief", reached: make(chan uint64, 1)}
+	follow := func(f *follower, until uint64) {
+		t.Helper()
+		inner, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			f.run(inner)
+		}()
+		for at := uint64(0); at < until; {
+			select {
+			case at = <-f.reached:
+			case <-ctx.Done():
+				t.Fatalf("%s came to %d of %d", f.name, at, until)
+			}
 		}
-		if at > sends/2 {
-			p.heal()
-		}
+		stop()
+		<-done
 	}
-	cancel()
-	running.Wait()
-	t.Logf("summary: snapshots: %d events, %d connections, %d snapshots in place of what retention had removed", len(reader.seen), reader.connects, reader.jumps)
+	write := func(from, to int) {
+		for k := from; k < to; k++ {
+			writer.sends = append(writer.sends, fmt.Sprintf("writer %d", k))
+		}
+		follow(writer, uint64(to))
+	}
+	write(0, 40)
+	follow(reader, 40)
+	missed := reader.cursor
+	write(40, sends)
+	follow(reader, sends)
+	if reader.jumps != 1 || missed != 40 || reader.cursor < sends {
+		t.Errorf("%d snapshots between %d and %d, want 1", reader.jumps, missed, reader.cursor)
+	}
+	t.Logf("summary: snapshot: away from %d to %d, %d events seen, one snapshot in place of the rest", missed, reader.cursor, len(reader.seen))
 }
