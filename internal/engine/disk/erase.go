@@ -220,7 +220,7 @@ func (x *eraser) headers(ctx context.Context, j *cutJob) error {
 
 // all lists the headers and aliases of a stream that may be over.
 func (x *eraser) all(before *row, keys *[]string, aliases *[]keyedEntry) error {
-	r := &reader{l: x.l, v: before}
+	r := x.l.reader(before)
 	err := r.headers("", "", func(key string, h *header) (bool, error) {
 		if h.Row <= x.floor {
 			*keys = append(*keys, key)

@@ -62,6 +62,10 @@ func (l *life) pebbleOptions() *pebble.Options {
 		Logger:                      logger{l},
 	}
 	o.Levels[0].FilterPolicy = bloom.FilterPolicy(10)
+	// Pebble takes the entries of a stream for versions of one key and would move all values but the newest elsewhere.
+	o.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
+		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
+	}
 	o.EventListener = &pebble.EventListener{
 		BackgroundError: l.backgroundError,
 		FlushEnd: func(i pebble.FlushInfo) {
@@ -118,8 +122,10 @@ func (g logger) Fatalf(format string, args ...any) {
 }
 
 // get reads one row. closer is nil when there is none.
-func (l *life) get(key []byte) (v []byte, closer io.Closer, err error) {
-	v, closer, err = l.db.Get(key)
+func (l *life) get(key []byte) (v []byte, closer io.Closer, err error) { return l.getFrom(l.db, key) }
+
+func (l *life) getFrom(src pebble.Reader, key []byte) (v []byte, closer io.Closer, err error) {
+	v, closer, err = src.Get(key)
 	switch {
 	case err == nil:
 		return v, closer, nil

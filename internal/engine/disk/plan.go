@@ -16,7 +16,7 @@ func (l *life) plan(st *strm, kind stream.CutKind, target uint64) (*cutJob, erro
 	if kind == stream.Trim && v.Mutated {
 		target = min(target, v.Floor+stepEntries)
 	}
-	r := &reader{l: l, v: v}
+	r := l.reader(v)
 	defer r.close()
 	e, err := r.entry(target)
 	if err != nil {
@@ -101,7 +101,7 @@ func (j *cutJob) scan(r *reader, fold stream.Fold) error {
 // ends notes a key whose message is live and begins at or below the new floor.
 func (j *cutJob) ends(r *reader, key string) error {
 	name := stream.KeySubject(key)
-	h, ok, err := r.l.header(headerKey(nil, r.v.num, name))
+	h, ok, err := r.header(name)
 	if err == nil && ok && j.isEnding(r, name, &h) {
 		j.ending[key] = true
 	}
@@ -130,7 +130,7 @@ func (r *reader) headers(after, prefix string, f func(key string, h *header) (bo
 	if after != "" && after >= prefix {
 		lower = append(headerKey(nil, r.v.num, stream.KeySubject(after)), 0)
 	}
-	it, err := r.l.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper(base)})
+	it, err := r.src.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper(base)})
 	if err != nil {
 		return r.l.readError(err)
 	}

@@ -30,10 +30,14 @@ func (s *Store) Read(ctx context.Context, q stream.Query) (stream.Page, error) {
 		return stream.Page{}, err
 	}
 	defer l.release()
-	return at(l, q.Ref, func(r *reader) (p stream.Page, err error) {
+	page := func(r *reader) (p stream.Page, err error) {
 		err = r.page(&q, &p)
 		return p, err
-	})
+	}
+	if q.State || q.Message != 0 || q.Key != "" {
+		return frozen(l, q.Ref, page)
+	}
+	return at(l, q.Ref, page)
 }
 
 func checkQuery(q *stream.Query) error {
@@ -58,7 +62,7 @@ func at[T any](l *life, ref stream.Ref, read func(r *reader) (T, error)) (T, err
 	defer l.unpin(st)
 	for {
 		v := l.visible(st)
-		r := &reader{l: l, v: v}
+		r := l.reader(v)
 		t, err := read(r)
 		r.close()
 		if !errors.Is(err, errMoved) {
@@ -70,20 +74,50 @@ func at[T any](l *life, ref stream.Ref, read func(r *reader) (T, error)) (T, err
 	}
 }
 
+// frozen runs a read against the rows of one instant: a trim that comes while it reads takes nothing from it. It is for
+// reads that put rows of several kinds together.
+func frozen[T any](l *life, ref stream.Ref, read func(r *reader) (T, error)) (T, error) {
+	var none T
+	st, err := l.pin(ref)
+	if err != nil {
+		return none, err
+	}
+	defer l.unpin(st)
+	for {
+		v := l.visible(st)
+		snapshot := l.db.NewSnapshot()
+		r := &reader{l: l, v: v, src: snapshot}
+		if now := l.visible(st); now.Floor != v.Floor || now.Resets != v.Resets || now.num != v.num {
+			snapshot.Close()
+			continue // rows below a new floor may have gone before the snapshot was taken
+		}
+		t, err := read(r)
+		r.close()
+		snapshot.Close()
+		if errors.Is(err, errMoved) {
+			return none, l.corrupt("the log of "+ref.String(), err)
+		}
+		return t, err
+	}
+}
+
 // reader reads one stream within the bounds of one instant, one page.
 type reader struct {
-	l *life
-	v *row
-	// Iterators over the index and state rows of the stream, opened when they are needed: a page of keys needs them
-	// often.
-	indexes, states *pebble.Iterator
+	l   *life
+	v   *row
+	src pebble.Reader // the database, or a snapshot of it
+	// Iterators over the rows of the stream, opened when they are needed: a page of keys needs them often.
+	indexes, states, log *pebble.Iterator
+	gets                 int // entries that were read one by one
 }
+
+func (l *life) reader(v *row) *reader { return &reader{l: l, v: v, src: l.db} }
 
 // iter gives the iterator over the stream's rows with a tag.
 func (r *reader) iter(kept **pebble.Iterator, tag byte) (*pebble.Iterator, error) {
 	if *kept == nil {
 		prefix := numberKey(nil, tag, r.v.num)
-		it, err := r.l.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upper(prefix)})
+		it, err := r.src.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: upper(prefix)})
 		if err != nil {
 			return nil, r.l.readError(err)
 		}
@@ -93,12 +127,21 @@ func (r *reader) iter(kept **pebble.Iterator, tag byte) (*pebble.Iterator, error
 }
 
 func (r *reader) close() {
-	for _, it := range [...]*pebble.Iterator{r.indexes, r.states} {
+	for _, it := range [...]*pebble.Iterator{r.indexes, r.states, r.log} {
 		if it != nil {
 			it.Close()
 		}
 	}
-	r.indexes, r.states = nil, nil
+	r.indexes, r.states, r.log = nil, nil, nil
+}
+
+// header is the header row of a subject. It may be newer than the reader's bounds.
+func (r *reader) header(name stream.Subject) (header, bool, error) {
+	if r.v.num == 0 {
+		return header{}, false, nil
+	}
+	var buf [64]byte
+	return r.l.header(r.src, headerKey(buf[:0], r.v.num, name))
 }
 
 func (r *reader) page(q *stream.Query, p *stream.Page) error {
@@ -155,13 +198,45 @@ func (r *reader) witness(c uint64, p *stream.Page) error {
 	return nil
 }
 
+// fewEntries is how many entries are cheaper to get one by one than with an iterator.
+const fewEntries = 4
+
 // entry reads an entry that is within the bounds.
 func (r *reader) entry(serial uint64) (*stream.Entry, error) {
-	e, err := r.l.entry(r.v.num, serial)
+	if r.gets++; r.gets > fewEntries {
+		return r.seek(serial)
+	}
+	e, err := r.l.entry(r.src, r.v.num, serial)
 	if err == nil && e == nil {
 		err = errMoved
 	}
 	return e, err
+}
+
+// seek is entry with an iterator: cheap when the serials of many calls ascend.
+func (r *reader) seek(serial uint64) (*stream.Entry, error) {
+	it, err := r.iter(&r.log, tagEntry)
+	if err != nil {
+		return nil, err
+	}
+	var ok bool
+	if it.Valid() && binary.BigEndian.Uint64(it.Key()[numbered:])+1 == serial {
+		ok = it.Next()
+	} else {
+		var buf [numbered + 8]byte
+		ok = it.SeekGE(entryKey(buf[:0], r.v.num, serial))
+	}
+	switch {
+	case !ok && it.Error() != nil:
+		return nil, r.l.readError(it.Error())
+	case !ok || binary.BigEndian.Uint64(it.Key()[numbered:]) != serial:
+		return nil, errMoved
+	}
+	v, err := it.ValueAndErr()
+	if err != nil {
+		return nil, r.l.readError(err)
+	}
+	return r.l.decodeEntry(serial, append([]byte(nil), v...))
 }
 
 // span is a range of serials, both inclusive.
@@ -271,7 +346,7 @@ func (r *reader) walk(s span, reverse bool, f func(*stream.Entry) bool) error {
 	if s.hi-s.lo < fewEntries {
 		return r.few(s, reverse, f)
 	}
-	it, err := r.l.db.NewIter(&pebble.IterOptions{
+	it, err := r.src.NewIter(&pebble.IterOptions{
 		LowerBound: entryKey(nil, r.v.num, s.lo), UpperBound: entryKey(nil, r.v.num, s.hi+1)})
 	if err != nil {
 		return r.l.readError(err)
@@ -312,9 +387,6 @@ func (r *reader) walk(s span, reverse bool, f func(*stream.Entry) bool) error {
 	}
 	return nil
 }
-
-// fewEntries is how many entries are cheaper to get one by one than with an iterator.
-const fewEntries = 4
 
 func (r *reader) few(s span, reverse bool, f func(*stream.Entry) bool) error {
 	for i := range s.hi - s.lo + 1 {

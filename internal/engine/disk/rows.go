@@ -44,7 +44,7 @@ func (b *builder) header(num uint64, s stream.Subject) (h header, ok bool, err e
 	if h, ok = b.headers[string(b.key)]; ok || b.gone[string(b.key)] {
 		return h, ok, nil
 	}
-	return b.l.header(b.key)
+	return b.l.header(b.l.db, b.key)
 }
 
 // alive says whether a header is of this incarnation and its message was not ended. The header of a key whose tombstone
@@ -66,7 +66,7 @@ func (r rows) alias(s stream.Subject) (stream.Header, bool, error) {
 	key, ok := b.aliases[string(b.key)]
 	if !ok && !b.gone[string(b.key)] {
 		var err error
-		if key, ok, err = b.l.alias(b.key); err != nil {
+		if key, ok, err = b.l.alias(b.l.db, b.key); err != nil {
 			return stream.Header{}, false, err
 		}
 	}
@@ -89,7 +89,7 @@ func (r rows) Entry(serial uint64) (*stream.Entry, error) {
 	if t := r.s.touch; t != nil && len(t.entries) > 0 && serial >= t.entries[0].Serial {
 		return t.entries[serial-t.entries[0].Serial], nil
 	}
-	return r.b.l.entry(a.num, serial)
+	return r.b.l.entry(r.b.l.db, a.num, serial)
 }
 
 // Receipt implements stream.Rows.
@@ -106,8 +106,8 @@ func (r rows) Receipt(key string) (stream.Kept, bool, error) {
 	return b.l.receipt(b.key)
 }
 
-func (l *life) header(key []byte) (h header, ok bool, err error) {
-	v, closer, err := l.get(key)
+func (l *life) header(src pebble.Reader, key []byte) (h header, ok bool, err error) {
+	v, closer, err := l.getFrom(src, key)
 	if err != nil || closer == nil {
 		return h, false, err
 	}
@@ -118,8 +118,8 @@ func (l *life) header(key []byte) (h header, ok bool, err error) {
 	return h, true, nil
 }
 
-func (l *life) alias(key []byte) (string, bool, error) {
-	v, closer, err := l.get(key)
+func (l *life) alias(src pebble.Reader, key []byte) (string, bool, error) {
+	v, closer, err := l.getFrom(src, key)
 	if err != nil || closer == nil {
 		return "", false, err
 	}
@@ -140,9 +140,9 @@ func (l *life) receipt(key []byte) (k stream.Kept, ok bool, err error) {
 }
 
 // entry reads one entry, nil when it is not there.
-func (l *life) entry(num, serial uint64) (*stream.Entry, error) {
+func (l *life) entry(src pebble.Reader, num, serial uint64) (*stream.Entry, error) {
 	var buf [numbered + 8]byte
-	v, closer, err := l.get(entryKey(buf[:0], num, serial))
+	v, closer, err := l.getFrom(src, entryKey(buf[:0], num, serial))
 	if err != nil || closer == nil {
 		return nil, err
 	}
