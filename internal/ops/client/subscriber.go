@@ -136,7 +136,8 @@ type link struct {
 	nc     net.Conn
 	rw     io.ReadWriter
 	missed int
-	active bool // subscribed and resumed: what comes now is live
+	// resuming are the channels whose resume has not been answered yet: what comes for them is a replay.
+	resuming map[string]bool
 }
 
 func (l *link) run() error {
@@ -180,8 +181,7 @@ func (l *link) handle(e Event) error {
 	case name == "sockudo:resume_failed":
 		l.failed(e)
 	case name == "sockudo:resume_success":
-		l.active = true
-		l.s.tell(State{State: "resumed", Missed: l.missed})
+		l.resumed(e)
 	case name == "sockudo:rewind_complete":
 		l.s.tell(State{State: "rewound", Channel: e.Channel})
 	case name == "sockudo_internal:subscription_succeeded", name == "sockudo_internal:position":
@@ -193,7 +193,7 @@ func (l *link) handle(e Event) error {
 		}
 	case strings.HasPrefix(name, "sockudo:") && !strings.HasPrefix(name, "sockudo:message."), strings.HasPrefix(name, "sockudo_internal:"):
 	default:
-		if !l.active {
+		if l.resuming[e.Channel] {
 			l.missed++
 		}
 		e.Data = unwrap(e.Data)
@@ -211,7 +211,27 @@ func (l *link) move(e Event) {
 	}
 }
 
+// resumed takes the answer of a resume: one for all channels that were subscribed in time, one for each later one.
+func (l *link) resumed(e Event) {
+	var text string
+	var d struct {
+		Recovered []struct {
+			Channel string `json:"channel"`
+		} `json:"recovered"`
+	}
+	if json.Unmarshal(e.Data, &text) != nil || json.Unmarshal([]byte(text), &d) != nil {
+		return
+	}
+	for _, r := range d.Recovered {
+		delete(l.resuming, r.Channel)
+	}
+	if len(d.Recovered) > 0 && len(l.resuming) == 0 {
+		l.s.tell(State{State: "resumed", Missed: l.missed})
+	}
+}
+
 func (l *link) failed(e Event) {
+	delete(l.resuming, e.Channel)
 	var text string
 	var d struct {
 		Code    string `json:"code"`
@@ -226,26 +246,32 @@ func (l *link) failed(e Event) {
 	l.s.tell(State{State: "lost", Channel: e.Channel, Reason: d.Code + ": " + d.Reason})
 }
 
-// subscribe asks for every channel, then resumes those with a cursor.
+// subscribe presents the positions of the channels that have one, then asks for every channel. In this order nothing
+// depends on time: a position is held until its channel is subscribed, however late that frame arrives.
 func (l *link) subscribe() error {
 	positions := map[string]Cursor{}
+	l.resuming = map[string]bool{}
+	for _, c := range l.s.Channels {
+		if cur, ok := l.s.Cursors[c]; ok {
+			positions[c], l.resuming[c] = cur, true
+		}
+	}
+	l.s.tell(State{State: "connected", Reason: strings.Join(slices.Sorted(maps.Keys(positions)), ",")})
+	if len(positions) > 0 {
+		if err := l.send("sockudo:resume", map[string]any{"channel_positions": positions}); err != nil {
+			return err
+		}
+	}
 	for _, c := range l.s.Channels {
 		data := map[string]any{"channel": c}
-		if cur, ok := l.s.Cursors[c]; ok {
-			positions[c] = cur
-		} else if l.s.Rewind > 0 {
+		if _, resumes := positions[c]; !resumes && l.s.Rewind > 0 {
 			data["rewind"] = l.s.Rewind
 		}
 		if err := l.send("sockudo:subscribe", data); err != nil {
 			return err
 		}
 	}
-	l.active = len(positions) == 0
-	l.s.tell(State{State: "connected", Reason: strings.Join(slices.Sorted(maps.Keys(positions)), ",")})
-	if len(positions) == 0 {
-		return nil
-	}
-	return l.send("sockudo:resume", map[string]any{"channel_positions": positions})
+	return nil
 }
 
 func (l *link) send(event string, data any) error {

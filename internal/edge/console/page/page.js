@@ -86,13 +86,15 @@ function receive(text) {
   if (frame.serial) show({ stream_id: frame.stream_id, serial: frame.serial });
 }
 
-// follow subscribes, and presents the last position if there is one.
+// follow presents the last position, if there is one, then subscribes: the server holds the position until then, so
+// nothing depends on how fast the frames come.
 function follow() {
+  if (position) {
+    missed = 0;
+    replaying = true;
+    send("sockudo:resume", { channel_positions: { [channel]: position } });
+  }
   send("sockudo:subscribe", position ? { channel } : { channel, rewind: 10 });
-  if (!position) return;
-  missed = 0;
-  replaying = true;
-  send("sockudo:resume", { channel_positions: { [channel]: position } });
 }
 
 async function publish(name, data) {
