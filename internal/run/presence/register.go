@@ -208,7 +208,7 @@ const (
 	sweepEvery = 10 * time.Second
 )
 
-// Run tells subscription counts, lets go of empty rolls and notes signs of life until ctx ends.
+// Run tells subscription counts, lets go of empty rolls and notes signs of life until ctx ends: the last one then.
 func (g *Register) Run(ctx context.Context) error {
 	count, sweep := time.NewTicker(countEvery), time.NewTicker(sweepEvery)
 	defer count.Stop()
@@ -216,6 +216,9 @@ func (g *Register) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), countEvery)
+			defer cancel()
+			g.SignOfLife(last)
 			return ctx.Err()
 		case <-count.C:
 			g.tellCounts()
