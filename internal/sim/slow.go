@@ -29,7 +29,7 @@ func (s *slow) pause() {
 
 // yield lets everybody else run who can at this instant.
 func (s *slow) yield() {
-	for range min(s.draw(), 200) {
+	for range s.draw() % 32 {
 		runtime.Gosched()
 	}
 }
