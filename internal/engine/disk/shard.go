@@ -12,6 +12,7 @@ const (
 	pipelineDepth = 2   // batches that may wait for their sync at once
 	pipelineOps   = 128 // ops that are worth a batch of their own while another one is syncing
 	maxBatchOps   = 4096
+	maxBatchBytes = 4 << 20 // a batch larger than half a memtable costs pebble a memtable of its own
 )
 
 // shard commits the ops of its streams, in order.
@@ -120,9 +121,10 @@ func (t *ticket) syncWait(l *life) error {
 
 // take moves the queue into a ticket, whole works at a time.
 func (sh *shard) take() *ticket {
-	n, ops := 0, 0
-	for n < len(sh.queue) && (n == 0 || ops < maxBatchOps) {
+	n, ops, bytes := 0, 0, 0
+	for n < len(sh.queue) && (n == 0 || ops < maxBatchOps && bytes < maxBatchBytes) {
 		ops += sh.queue[n].size()
+		bytes += sh.queue[n].bytes()
 		n++
 	}
 	t := &ticket{works: append([]*work(nil), sh.queue[:n]...), ops: ops}

@@ -53,6 +53,15 @@ func (w *work) size() int {
 	return len(w.streams)
 }
 
+func (w *work) bytes() (n int) {
+	if w.call != nil {
+		for i := range w.streams {
+			n += w.call.ops[w.index(i)].Entry.Size()
+		}
+	}
+	return n
+}
+
 func (w *work) index(i int) int {
 	if w.part == nil {
 		return i
