@@ -67,8 +67,14 @@ func (w *world) boot(durable *memory.Store) *server {
 	return s
 }
 
-// dial opens a session over a link; nil when the server is down.
+// dial opens a session of the Pusher protocols over a link; nil when the server is down.
 func (s *server) dial(query pusher.Query, room int, tls bool, outbox int) *link {
+	a, _ := s.world.apps.ByID(appID)
+	return s.connect(pusher.New(&pusher.Options{App: a, Query: query}), 30*time.Second, room, tls, outbox)
+}
+
+// connect opens a session of a face.
+func (s *server) connect(m session.Machine, idle time.Duration, room int, tls bool, outbox int) *link {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dead {
@@ -77,10 +83,8 @@ func (s *server) dial(query pusher.Query, room int, tls bool, outbox int) *link 
 	l := newLink(room, tls)
 	s.links[l] = struct{}{}
 	s.sessions++
-	a, _ := s.world.apps.ByID(appID)
 	c := conn.New(&conn.Options{ID: fmt.Sprintf("%d.%d", s.world.boots, s.sessions), Remote: "sim", Transport: l,
-		Machine: slowMachine{pusher.New(&pusher.Options{App: a, Query: query}), s.world.slow}, Backend: backend{s}, Wheel: s.wheel, OutboxBytes: outbox,
-		IdleEvery: 30 * time.Second, Now: now})
+		Machine: slowMachine{m, s.world.slow}, Backend: backend{s}, Wheel: s.wheel, OutboxBytes: outbox, IdleEvery: idle, Now: now})
 	l.pong = c.OnPong
 	s.running.Go(func() {
 		c.Serve()
@@ -132,7 +136,12 @@ func (b backend) Ephemeral(c *conn.Conn, ref stream.Ref, e stream.Entry) {
 	b.server.hub.Ephemeral(ref, e)
 }
 
-func (b backend) Other(context.Context, *conn.Conn, session.Effect) []session.Input { return nil }
+func (b backend) Other(_ context.Context, _ *conn.Conn, e session.Effect) []session.Input {
+	if _, ok := e.(session.Admit); ok {
+		return []session.Input{session.Admitted{}}
+	}
+	return nil
+}
 
 func (b backend) Gone(*conn.Conn) {}
 

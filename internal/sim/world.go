@@ -58,6 +58,7 @@ const (
 	rndSlow
 	rndClients    = 1000
 	rndPublishers = 2000
+	rndFeeds      = 3000
 )
 
 func (o Options) random(actor uint64) *rand.Rand { return rand.New(rand.NewPCG(o.Seed, actor)) }
@@ -71,7 +72,7 @@ func Run(o Options) Report {
 	w.slow = &slow{rnd: o.random(rndSlow), max: []int{0, 300, 3000, 20_000}[rnd.IntN(4)]}
 	w.tick = []time.Duration{1, time.Millisecond, 10 * time.Millisecond}[rnd.IntN(3)]
 	w.design()
-	w.end = time.Now().Add(time.Duration(3000+rnd.IntN(5000)) * time.Millisecond)
+	w.end = time.Now().Add(time.Duration(2000+rnd.IntN(4000)) * time.Millisecond)
 	w.start(memory.New(memory.Options{Epoch: fmt.Sprintf("%032x", o.Seed), Boot: fmt.Sprintf("%032x", o.Seed), Now: now, Folds: folds,
 		Rules: func(ref stream.Ref) stream.Rules { return node.Rules(w.apps, ref) },
 		Sync:  w.sync, Survive: w.survive, Readable: w.readable}))
@@ -83,6 +84,10 @@ func Run(o Options) Report {
 		all = append(all, c)
 		clients.Go(func() { c.live(stop) })
 	}
+	feeds := w.feedClients()
+	for _, c := range feeds {
+		clients.Go(func() { c.live(stop) })
+	}
 	for i := range 3 + rnd.IntN(3) {
 		p := &publisher{world: w, number: i, rnd: o.random(rndPublishers + uint64(i))}
 		others.Go(p.live)
@@ -91,6 +96,7 @@ func Run(o Options) Report {
 	others.Wait()
 	w.heal()
 	time.Sleep(2 * time.Minute) // more than any pause of a client
+	w.judgeFeeds(feeds)
 	w.judge(all)
 	close(stop)
 	w.down(func() int { return 0 }, false)
