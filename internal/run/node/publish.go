@@ -27,11 +27,12 @@ type Publish struct {
 }
 
 // Publish appends. Results are in order, one each; a result of an ephemeral publish has Outcome Applied and no entry.
-// An error means that nothing was decided. Mutations need a policy that allows them.
+// An error means that nothing was decided, and nothing delivered. Mutations need a policy that allows them.
 func (n *Node) Publish(ctx context.Context, ps ...Publish) ([]stream.Result, error) {
 	ops := make([]stream.Op, 0, len(ps))
 	at := make([]int, 0, len(ps))
 	results := make([]stream.Result, len(ps))
+	var fleeting []*Publish
 	for i := range ps {
 		p := &ps[i]
 		policy, err := n.policy(p.Ref)
@@ -43,21 +44,23 @@ func (n *Node) Publish(ctx context.Context, ps ...Publish) ([]stream.Result, err
 			continue
 		}
 		if p.Ephemeral || policy.NoLog {
-			n.hub.Ephemeral(p.Ref, p.Entry)
+			fleeting = append(fleeting, p)
 			results[i] = stream.Result{Outcome: stream.Applied}
 			continue
 		}
 		ops, at = append(ops, n.op(policy, p)), append(at, i)
 	}
-	if len(ops) == 0 {
-		return results, nil
+	if len(ops) > 0 {
+		answers, err := n.store.Append(ctx, ops)
+		if err != nil {
+			return nil, err
+		}
+		for k, r := range answers {
+			results[at[k]] = r
+		}
 	}
-	answers, err := n.store.Append(ctx, ops)
-	if err != nil {
-		return nil, err
-	}
-	for k, r := range answers {
-		results[at[k]] = r
+	for _, p := range fleeting {
+		n.hub.Ephemeral(p.Ref, p.Entry)
 	}
 	return results, nil
 }

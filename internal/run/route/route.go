@@ -21,13 +21,14 @@ type Store struct {
 	volatile stream.Store
 	rules    func(stream.Ref) stream.Rules
 
-	mu     sync.RWMutex
-	marked map[stream.Ref]struct{} // volatile streams that the durable engine knows of
+	mu sync.RWMutex
+	// fluid are the streams that were volatile in this process since they were last durable. The durable engine was told.
+	fluid map[stream.Ref]struct{}
 }
 
 // New makes a Store. rules says which streams are volatile.
 func New(durable, volatile stream.Store, rules func(stream.Ref) stream.Rules) *Store {
-	return &Store{durable: durable, volatile: volatile, rules: rules, marked: map[stream.Ref]struct{}{}}
+	return &Store{durable: durable, volatile: volatile, rules: rules, fluid: map[stream.Ref]struct{}{}}
 }
 
 var _ stream.Store = (*Store)(nil)
@@ -39,44 +40,54 @@ func (s *Store) of(ref stream.Ref) stream.Store {
 	return s.durable
 }
 
-// mark tells the durable engine of a volatile stream before its first append in this process.
-func (s *Store) mark(ctx context.Context, ref stream.Ref) error {
-	m, ok := s.durable.(Marker)
-	if !ok {
-		return nil
-	}
+// appends settles where the appends of a stream go. A policy that changes in between begins a new incarnation on the
+// side that is left, so that nobody resumes there later as if nothing had happened meanwhile.
+func (s *Store) appends(ctx context.Context, ref stream.Ref) (volatile bool, err error) {
+	volatile = s.rules(ref).Durability == stream.Volatile
 	s.mu.RLock()
-	_, done := s.marked[ref]
+	_, fluid := s.fluid[ref]
 	s.mu.RUnlock()
-	if done {
-		return nil
+	if fluid == volatile {
+		return volatile, nil
 	}
-	if err := m.MarkVolatile(ctx, ref); err != nil {
-		return err
+	// Not under the lock: it is I/O, and doing it twice does no harm.
+	if !volatile {
+		_, err = s.volatile.Cut(ctx, stream.Cut{Ref: ref, Kind: stream.Reset})
+	} else if m, ok := s.durable.(Marker); ok {
+		err = m.MarkVolatile(ctx, ref)
+	}
+	if err != nil {
+		return volatile, err
 	}
 	s.mu.Lock()
-	s.marked[ref] = struct{}{}
-	s.mu.Unlock()
-	return nil
+	defer s.mu.Unlock()
+	if volatile {
+		s.fluid[ref] = struct{}{}
+	} else {
+		delete(s.fluid, ref)
+	}
+	return volatile, nil
 }
 
 // Append implements stream.Store. Ops of both kinds may be mixed; each kind is one atomic step.
 func (s *Store) Append(ctx context.Context, ops []stream.Op) ([]stream.Result, error) {
 	var volatile []int
 	for i := range ops {
-		if s.rules(ops[i].Ref).Durability == stream.Volatile {
+		if i > 0 && ops[i].Ref == ops[i-1].Ref && (len(volatile) == 0 || volatile[len(volatile)-1] != i-1) {
+			continue // as the one before it: durable
+		}
+		v, err := s.appends(ctx, ops[i].Ref)
+		if err != nil {
+			return nil, err
+		}
+		if v {
 			volatile = append(volatile, i)
 		}
 	}
-	if len(volatile) == 0 {
+	switch len(volatile) {
+	case 0:
 		return s.durable.Append(ctx, ops)
-	}
-	for _, i := range volatile {
-		if err := s.mark(ctx, ops[i].Ref); err != nil {
-			return nil, err
-		}
-	}
-	if len(volatile) == len(ops) {
+	case len(ops):
 		return s.volatile.Append(ctx, ops)
 	}
 	return s.split(ctx, ops, volatile)
@@ -84,24 +95,22 @@ func (s *Store) Append(ctx context.Context, ops []stream.Op) ([]stream.Result, e
 
 // split appends the durable ops, then the volatile ones, and puts the results back in order.
 func (s *Store) split(ctx context.Context, ops []stream.Op, volatile []int) ([]stream.Result, error) {
-	results := make([]stream.Result, len(ops))
-	in := make(map[int]bool, len(volatile))
-	for _, i := range volatile {
-		in[i] = true
-	}
-	for _, part := range []struct {
-		store    stream.Store
-		volatile bool
-	}{{s.durable, false}, {s.volatile, true}} {
-		var at []int
-		var sub []stream.Op
-		for i := range ops {
-			if in[i] == part.volatile {
-				at, sub = append(at, i), append(sub, ops[i])
-			}
+	var at [2][]int // durable, volatile
+	var parts [2][]stream.Op
+	for i := range ops {
+		side := 0
+		if len(volatile) > 0 && volatile[0] == i {
+			side, volatile = 1, volatile[1:]
 		}
-		rs, err := part.store.Append(ctx, sub)
-		for k, i := range at {
+		at[side], parts[side] = append(at[side], i), append(parts[side], ops[i])
+	}
+	results := make([]stream.Result, len(ops))
+	for side, store := range [2]stream.Store{s.durable, s.volatile} {
+		rs, err := store.Append(ctx, parts[side])
+		if err != nil && side == 0 {
+			return nil, err // nothing was decided yet
+		}
+		for k, i := range at[side] {
 			if err != nil {
 				results[i] = stream.Result{Outcome: stream.Refused, Err: err}
 				continue
