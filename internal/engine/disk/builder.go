@@ -257,8 +257,11 @@ func (b *builder) writeSubject(c *touch, d *stream.Decision) {
 	b.key = subjectSerialKey(b.key[:0], tagIndex, num, d.Subject, e.Serial)
 	b.set(b.key, indexValue(b.val[:0], e))
 	h := header{Header: d.Header, chain: b.last.chain + 1, base: b.last.base}
-	if d.First != nil {
+	switch {
+	case d.First != nil:
 		h.chain++
+	case h.supersedes(c.s.ref.Log, d.Subject):
+		h.chain = 1
 	}
 	b.putHeader(num, d.Subject, h)
 	if d.Alias {
@@ -272,7 +275,7 @@ func (b *builder) writeSubject(c *touch, d *stream.Decision) {
 		b.set(b.key, b.val)
 		b.aliases[string(b.key)] = e.Key
 	}
-	if h.stateDue(d.Subject) && b.l.opt.Folds[c.s.ref.Log] != nil {
+	if h.stateDue(c.s.ref.Log, d.Subject) && b.l.opt.Folds[c.s.ref.Log] != nil {
 		c.states = append(c.states, d.Subject)
 	}
 }

@@ -2,6 +2,7 @@ package disk
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 
@@ -87,28 +88,133 @@ func (r *reader) newestState(name stream.Subject, at, message uint64) (found fol
 	return found, r.l.readError(it.Error())
 }
 
-// foldTo folds a subject up to and including a serial.
-func (r *reader) foldTo(fold stream.Fold, name stream.Subject, at uint64) (folded, error) {
-	f, err := r.newestState(name, at, 0)
-	if err != nil {
-		return f, err
+// stateAt reads the state row that was filed at a serial.
+func (r *reader) stateAt(name stream.Subject, serial uint64) (f folded, ok bool, err error) {
+	var buf [64]byte
+	v, closer, err := r.l.getFrom(r.src, subjectSerialKey(buf[:0], tagState, r.v.num, name, serial))
+	if err != nil || closer == nil {
+		return f, false, err
 	}
-	var batch []*stream.Entry
-	err = r.index(name, span{f.at + 1, at}, false, func(serial uint64, _ stream.Kind, _ uint64) (bool, error) {
+	defer closer.Close()
+	if f, err = decodeState(serial, bytes.Clone(v)); err != nil {
+		return f, false, r.l.corrupt("a state row", err)
+	}
+	return f, true, nil
+}
+
+// start is where the fold of a subject up to a serial may begin: a state, and the serial from which its entries
+// continue it.
+type start struct {
+	folded
+	from uint64
+	put  *stream.Entry // the entry at from, when it was read already
+}
+
+// start finds where to begin, h being the subject's header. message restricts it to one message when it is not 0.
+//
+// In the log of messages that is the last put, whatever it superseded, if its ancestor can stand for that. Else it is
+// the newest state row.
+func (r *reader) start(fold stream.Fold, log stream.Log, name stream.Subject, h *header, at, message uint64) (s start, err error) {
+	if name[0] == 'm' && h.base > 0 && h.base <= at {
+		f, ok, err := r.stateAt(name, h.base)
+		if err != nil || ok {
+			return start{folded: f, from: f.at + 1}, err
+		}
+	}
+	if name[0] == 'k' && log == stream.Messages && fold != nil && !h.Annotated && (message == 0 || message == h.Message) {
+		row, err := r.lastPut(name, h, at)
+		if err != nil {
+			return s, err
+		}
+		if row != nil && (h.base <= row.Serial || h.base > at) {
+			if a, ok := h.Ancestor(row); ok {
+				s.from, s.put = row.Serial, row
+				if a != nil {
+					err = s.next(fold, a)
+					s.row, s.steps = 0, 0
+				}
+				return s, err
+			}
+		}
+	}
+	s.folded, err = r.newestState(name, at, message)
+	s.from = s.at + 1
+	return s, err
+}
+
+// lastPut is the newest put of a key at or below a serial, nil when the log has none.
+func (r *reader) lastPut(name stream.Subject, h *header, at uint64) (*stream.Entry, error) {
+	serial := h.Row
+	if serial > at {
+		serial = 0
+		err := r.index(name, span{r.v.Floor + 1, at}, true, func(n uint64, kind stream.Kind, _ uint64) (bool, error) {
+			if kind.Row() {
+				serial = n
+			}
+			return serial == 0, nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if serial <= r.v.Floor {
+		return nil, nil
+	}
+	return r.entry(serial)
+}
+
+// since calls f for the entries of a subject from where its fold starts, up to a serial, in order.
+func (r *reader) since(name stream.Subject, h *header, s *start, at, message uint64, f func(*stream.Entry) (bool, error)) error {
+	from, to := max(s.from, r.v.Floor+1), min(at, r.v.Head)
+	if h.Last != 0 && h.Last < to {
+		to = h.Last
+	}
+	if s.put != nil {
+		if more, err := f(s.put); err != nil || !more {
+			return err
+		}
+		from++
+	}
+	switch {
+	case from > to:
+		return nil
+	case from == to && h.Last == to && h.Message == cmp.Or(message, h.Message):
+		e, err := r.entry(to)
+		if err == nil {
+			_, err = f(e)
+		}
+		return err
+	}
+	return r.index(name, span{from, to}, false, func(serial uint64, _ stream.Kind, of uint64) (bool, error) {
+		if message != 0 && of != message {
+			return true, nil
+		}
 		e, err := r.entry(serial)
 		if err != nil {
 			return false, err
 		}
+		return f(e)
+	})
+}
+
+// foldTo folds a subject up to and including a serial.
+func (r *reader) foldTo(fold stream.Fold, log stream.Log, name stream.Subject, h *header, at uint64) (folded, error) {
+	s, err := r.start(fold, log, name, h, at, 0)
+	if err != nil {
+		return s.folded, err
+	}
+	var batch []*stream.Entry
+	err = r.since(name, h, &s, at, 0, func(e *stream.Entry) (_ bool, err error) {
 		if batch = append(batch, e); len(batch) == foldBatch {
-			err = f.next(fold, batch...)
+			err = s.next(fold, batch...)
 			batch = batch[:0]
 		}
 		return err == nil, err
 	})
 	if err == nil {
-		err = f.next(fold, batch...)
+		err = s.next(fold, batch...)
 	}
-	return f, err
+	return s.folded, err
 }
 
 // foldBatch is how many entries are given to a fold at a time: each time may copy the state once.

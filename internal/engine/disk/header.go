@@ -10,7 +10,7 @@ import (
 // header is a message's header and what this engine keeps beside it.
 type header struct {
 	stream.Header
-	chain uint64 // entries of the subject after its newest state row
+	chain uint64 // entries of the subject after its newest state row, or from the put on with which its fold begins
 	base  uint64 // serial of that row, 0 none. A checkpoint may have made a newer one
 }
 
@@ -32,10 +32,19 @@ func decodeHeader(b []byte) (h header, err error) {
 	return h, err
 }
 
+// supersedes reports whether the newest entry is a put with which the fold of the key can begin.
+func (h *header) supersedes(log stream.Log, s stream.Subject) bool {
+	return log == stream.Messages && s[0] == 'k' && h.Row == h.Last && !h.Annotated
+}
+
 // A state row is kept after so many entries of a key; for messages without a key Header.StateDue decides.
 const keyChain = 16
 
-// stateDue reports whether the subject's state should be kept now.
-func (h *header) stateDue(s stream.Subject) bool {
+// stateDue reports whether the subject's state should be kept now. A put whose ancestor stands for what it supersedes
+// needs no state: the fold begins there.
+func (h *header) stateDue(log stream.Log, s stream.Subject) bool {
+	if h.supersedes(log, s) {
+		return false
+	}
 	return h.Header.StateDue() || h.chain >= 64 || s[0] == 'k' && h.chain >= keyChain
 }

@@ -1,8 +1,9 @@
 package disk
 
 import (
-	"bytes"
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/stream"
@@ -26,80 +27,122 @@ func (s *Store) Keys(ctx context.Context, q stream.KeysQuery) (stream.KeysPage, 
 		return stream.KeysPage{}, err
 	}
 	defer l.unpin(st)
-	return at(l, q.Ref, func(r *reader) (stream.KeysPage, error) {
-		p, stale, err := r.keys(&q, l.opt.Folds[q.Ref.Log])
-		for _, name := range stale {
+	return frozen(l, q.Ref, func(r *reader) (stream.KeysPage, error) {
+		k := &keysReader{reader: r, q: &q, fold: l.opt.Folds[q.Ref.Log]}
+		err := k.read()
+		for _, name := range k.stale {
 			l.tasks.add(l, task{st, name})
 		}
-		// A trim may have passed the page's serial while it was read, and taken headers along.
-		if now := l.visible(st); err == nil && (now.Floor > p.At || now.Resets != r.v.Resets) {
-			err = errMoved
-		}
-		return p, err
+		return k.p, err
 	})
 }
 
-// keys reads a page. stale are the keys whose state took more than one read: the next page should find it kept.
-func (r *reader) keys(q *stream.KeysQuery, fold stream.Fold) (p stream.KeysPage, stale []stream.Subject, err error) {
-	p.Bounds = r.v.bounds()
-	if p.At, err = r.provable(q.At); err != nil || r.v.num == 0 {
-		return p, nil, err
+// keysReader reads a page of keys.
+type keysReader struct {
+	*reader
+	q     *stream.KeysQuery
+	p     stream.KeysPage
+	fold  stream.Fold
+	stale []stream.Subject // keys whose state took many reads: the next page should find it kept
+}
+
+// candidate is a key that may be live at the page's serial.
+type candidate struct {
+	key string
+	header
+	newest *stream.Entry // its newest entry, if that may be all that there is to fold
+}
+
+func (k *keysReader) read() (err error) {
+	k.p.Bounds = k.v.bounds()
+	if k.p.At, err = k.provable(k.q.At); err != nil || k.v.num == 0 {
+		return err
 	}
-	if fold == nil {
-		return p, nil, fault.New(fault.Invalid, "this log is not folded")
+	if k.fold == nil {
+		return fault.New(fault.Invalid, "this log is not folded")
 	}
-	err = r.headers(q.After, q.Prefix, func(key string, h *header) (bool, error) {
-		name := stream.KeySubject(key)
-		if !r.v.alive(name, &h.Header) {
-			return true, nil
+	for after, more := k.q.After, true; more; {
+		want := k.q.Limit + 1 - len(k.p.Rows)
+		list, err := k.candidates(after, want)
+		if err != nil {
+			return err
 		}
-		f, err := r.fold(fold, name, h, p.At)
-		if err != nil || !f.live {
-			return err == nil, err
+		if more = len(list) == want; more {
+			after = list[want-1].key
 		}
-		if len(p.Rows) == q.Limit {
-			p.More = true
-			return false, nil
+		if err := k.newest(list); err != nil {
+			return err
 		}
-		if h.chain > 0 && h.chain+min(h.base, 1) > 1 && h.Last <= p.At && h.Last > r.v.Floor {
-			stale = append(stale, name)
+		for i := range list {
+			f, err := k.state(&list[i])
+			if err != nil {
+				return err
+			}
+			if !f.live {
+				continue
+			}
+			if len(k.p.Rows) == k.q.Limit {
+				k.p.More = true
+				return nil
+			}
+			k.p.Rows = append(k.p.Rows, stream.KeyRow{Key: list[i].key, State: f.state})
 		}
-		p.Rows = append(p.Rows, stream.KeyRow{Key: key, State: f.state})
-		return true, nil
+	}
+	return nil
+}
+
+// candidates finds up to n keys in order.
+func (k *keysReader) candidates(after string, n int) (list []candidate, err error) {
+	list = make([]candidate, 0, min(n, 1<<10))
+	err = k.headers(after, k.q.Prefix, func(key string, h *header) (bool, error) {
+		if k.v.alive(stream.KeySubject(key), &h.Header) && !(h.Deleted && h.Last <= k.p.At) {
+			list = append(list, candidate{key: key, header: *h})
+		}
+		return len(list) < n, nil
 	})
-	return p, stale, err
+	return list, err
 }
 
-// fold is the state of a key at a serial. A key whose state is kept, or that was put once, needs one read.
-func (r *reader) fold(fold stream.Fold, name stream.Subject, h *header, at uint64) (f folded, err error) {
-	switch {
-	case h.Last > at || h.Last <= r.v.Floor:
-		return r.foldTo(fold, name, at)
-	case h.chain == 0 && h.base == h.Last:
-		return r.stateAt(name, h.base)
-	case h.chain == 1 && h.base == 0:
-		e, err := r.entry(h.Last)
-		if err == nil {
-			err = f.next(fold, e)
+// newest reads the newest entries of those keys that were put last, in order of serials.
+func (k *keysReader) newest(list []candidate) error {
+	puts := make([]*candidate, 0, len(list))
+	for i := range list {
+		c := &list[i]
+		if c.Row == c.Last && c.Last <= k.p.At && c.Last > k.v.Floor && c.base != c.Last {
+			puts = append(puts, c)
 		}
-		return f, err
 	}
-	return r.foldTo(fold, name, at)
+	slices.SortFunc(puts, func(a, b *candidate) int { return cmp.Compare(a.Last, b.Last) })
+	for _, c := range puts {
+		e, err := k.seek(c.Last)
+		if err != nil {
+			return err
+		}
+		c.newest = e
+	}
+	return nil
 }
 
-// stateAt reads a state row that its header names.
-func (r *reader) stateAt(name stream.Subject, serial uint64) (folded, error) {
-	v, closer, err := r.l.get(subjectSerialKey(nil, tagState, r.v.num, name, serial))
-	if err != nil {
-		return folded{}, err
+// state is the state of a key at the page's serial. One read is enough for a key that was put last, and for one whose
+// state is kept.
+func (k *keysReader) state(c *candidate) (f folded, err error) {
+	name := stream.KeySubject(c.key)
+	if e := c.newest; e != nil {
+		entries, ok := make([]*stream.Entry, 0, 2), c.chain == 1 && c.base == 0
+		if k.q.Ref.Log == stream.Messages {
+			var a *stream.Entry
+			if a, ok = c.Ancestor(e); a != nil {
+				entries = append(entries, a)
+			}
+		}
+		if ok {
+			err = f.next(k.fold, append(entries, e)...)
+			return f, err
+		}
 	}
-	if closer == nil {
-		return folded{}, errMoved
+	f, err = k.foldTo(k.fold, k.q.Ref.Log, name, &c.header, k.p.At)
+	if f.steps > 1 && c.Last <= k.p.At {
+		k.stale = append(k.stale, name)
 	}
-	defer closer.Close()
-	f, err := decodeState(serial, bytes.Clone(v))
-	if err != nil {
-		return f, r.l.corrupt("a state row", err)
-	}
-	return f, nil
+	return f, err
 }

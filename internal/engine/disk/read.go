@@ -109,6 +109,7 @@ type reader struct {
 	// Iterators over the rows of the stream, opened when they are needed: a page of keys needs them often.
 	indexes, states, log *pebble.Iterator
 	gets                 int // entries that were read one by one
+	buf                  arena
 }
 
 func (l *life) reader(v *row) *reader { return &reader{l: l, v: v, src: l.db} }
@@ -236,7 +237,7 @@ func (r *reader) seek(serial uint64) (*stream.Entry, error) {
 	if err != nil {
 		return nil, r.l.readError(err)
 	}
-	return r.l.decodeEntry(serial, append([]byte(nil), v...))
+	return r.l.decodeEntry(serial, r.buf.clone(v))
 }
 
 // span is a range of serials, both inclusive.

@@ -77,11 +77,12 @@ func (l *life) keepState(st *strm, name stream.Subject) error {
 	}
 	defer l.release()
 	fold := l.opt.Folds[st.ref.Log]
-	j, err := at(l, st.ref, func(r *reader) (*stateJob, error) {
-		if name[0] == 'm' && serialOf(name) <= r.v.Floor || r.v.num == 0 {
-			return nil, nil
+	j, err := frozen(l, st.ref, func(r *reader) (*stateJob, error) {
+		h, ok, err := r.header(name)
+		if err != nil || !ok || !r.v.alive(name, &h.Header) {
+			return nil, err
 		}
-		f, err := r.foldTo(fold, name, r.v.Head)
+		f, err := r.foldTo(fold, st.ref.Log, name, &h, r.v.Head)
 		if err != nil || f.steps == 0 {
 			return nil, err
 		}

@@ -26,29 +26,21 @@ func (r *reader) subject(q *stream.Query) (s stream.Subject, single *stream.Entr
 	if q.Message <= v.Base || q.Message > v.Head || v.num == 0 {
 		return "", nil, nil
 	}
-	if v.Mutated {
-		key, ok, err := r.l.alias(aliasKey(nil, v.num, q.Message))
-		if err != nil {
-			return "", nil, err
-		}
-		if ok {
-			ok, err = r.aliased(key, q.Message)
-			if err != nil || !ok {
-				return "", nil, err
-			}
-			return stream.KeySubject(key), nil, nil
-		}
-	}
 	if q.Message <= v.Floor {
-		return "", nil, nil
+		return r.trimmed(q.Message)
 	}
 	e, err := r.entry(q.Message)
-	if err != nil || e.Kind != stream.Create {
+	switch {
+	case err != nil:
 		return "", nil, err
+	case e.Kind == stream.Put && e.Message == e.Serial:
+		return stream.KeySubject(e.Key), nil, nil
+	case e.Kind != stream.Create:
+		return "", nil, nil
 	}
 	s = stream.MessageSubject(q.Message)
 	if v.Mutated {
-		_, ok, err := r.l.header(headerKey(nil, v.num, s))
+		_, ok, err := r.header(s)
 		if err != nil || ok {
 			return s, nil, err
 		}
@@ -56,14 +48,21 @@ func (r *reader) subject(q *stream.Query) (s stream.Subject, single *stream.Entr
 	return s, e, nil
 }
 
-// aliased says whether a keyed message that an alias was kept for is still there.
-func (r *reader) aliased(key string, message uint64) (bool, error) {
-	if message > r.v.Floor {
-		return true, nil
+// trimmed finds the key of a message whose first put was trimmed: the message may still be there.
+func (r *reader) trimmed(message uint64) (s stream.Subject, single *stream.Entry, err error) {
+	if !r.v.Mutated {
+		return "", nil, nil
 	}
-	s := stream.KeySubject(key)
-	h, ok, err := r.l.header(headerKey(nil, r.v.num, s))
-	return ok && h.Message == message && r.v.alive(s, &h.Header), err
+	key, ok, err := r.l.alias(r.src, aliasKey(nil, r.v.num, message))
+	if err != nil || !ok {
+		return "", nil, err
+	}
+	s = stream.KeySubject(key)
+	h, ok, err := r.header(s)
+	if err != nil || !ok || h.Message != message || !r.v.alive(s, &h.Header) {
+		return "", nil, err
+	}
+	return s, nil, nil
 }
 
 func (r *reader) subjectEntries(q *stream.Query, s span, c *collect) error {
@@ -163,7 +162,12 @@ func (r *reader) state(q *stream.Query, p *stream.Page) error {
 		}
 		return nil
 	}
-	f, err := r.newestState(name, at, q.Message)
+	h, ok, err := r.header(name)
+	if err != nil || !ok || !r.v.alive(name, &h.Header) {
+		return err
+	}
+	fold := r.l.opt.Folds[q.Ref.Log]
+	f, err := r.start(fold, q.Ref.Log, name, &h, at, q.Message)
 	if err != nil {
 		return err
 	}
@@ -172,15 +176,7 @@ func (r *reader) state(q *stream.Query, p *stream.Page) error {
 			p.State, p.StateAt = f.state, f.at
 		}
 	}()
-	fold := r.l.opt.Folds[q.Ref.Log]
-	return r.index(name, span{f.at + 1, at}, false, func(serial uint64, _ stream.Kind, message uint64) (bool, error) {
-		if q.Message != 0 && message != q.Message {
-			return true, nil
-		}
-		e, err := r.entry(serial)
-		if err != nil {
-			return false, err
-		}
+	return r.since(name, &h, &f, at, q.Message, func(e *stream.Entry) (bool, error) {
 		if p.Entries = append(p.Entries, e); len(p.Entries) <= stateTail || fold == nil {
 			return true, nil
 		}
