@@ -198,7 +198,7 @@ func TestRoomsGrace(t *testing.T) {
 		watcher.want("presence.joined", `"user_id":"ann"`)
 		for range 3 { // dropped, and back before the 15 s are over
 			_ = p.Close()
-			time.Sleep(14 * time.Second)
+			<-time.After(14 * time.Second)
 			p = join()
 		}
 		start := time.Now()
