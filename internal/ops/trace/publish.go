@@ -17,8 +17,8 @@ func (t *Tracer) Serve(h http.Handler, w http.ResponseWriter, r *http.Request, p
 		return
 	}
 	ctx, s := t.Begin(t.continued(r), r.Method+" "+call(path), Server)
-	if s == nil {
-		h.ServeHTTP(w, r)
+	if s == nil { // what it does is not recorded either
+		h.ServeHTTP(w, r.WithContext(ctx))
 		return
 	}
 	s.Set("http.request.method", r.Method)
