@@ -4,12 +4,15 @@ package metrics
 import (
 	"log/slog"
 	"net/http"
+	"path"
+	"reflect"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/engine/disk"
 	"github.com/continuo-rt/continuo/internal/run/hub"
@@ -76,7 +79,8 @@ func New() *Metrics {
 		entries:   counter("fanout_entries_total", "Entries that fan-out turns carried."),
 		delivered: counter("fanout_visits_total", "Followers that fan-out turns visited."),
 		encoded:   counter("frames_encoded_total", "Frames that were encoded for fan-out."),
-		refused:   vec("refusals_total", "Resumes and followers whose continuity could not be proven, by reason.", "reason"),
+		refused:   prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "continuo", Name: "refusals_total",
+			Help: "Resumes and followers whose continuity could not be proven, by reason and face."}, []string{"reason", "face"}),
 		dropped:   counter("ephemeral_dropped_total", "Ephemeral frames that found no room."),
 	}
 	behind := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "continuo", Name: "followers_behind",
@@ -84,7 +88,7 @@ func New() *Metrics {
 		func() float64 { return float64(m.hub.behind.Load()) })
 	m.sessions = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "continuo", Name: "sessions", Help: "Connected sessions, by face."}, []string{"face"})
 	m.opened = vec("sessions_opened_total", "Sessions that were opened, by face.", "face")
-	m.registry.MustRegister(m.store.down, behind, m.sessions, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.hub.refused, m.store.down, behind, m.sessions, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.addHTTP()
 	return m
@@ -106,10 +110,6 @@ func (m *Metrics) Closed(face string) { m.sessions.WithLabelValues(face).Dec() }
 
 // Hub gives the events of a hub.
 func (m *Metrics) Hub() hub.Events {
-	refused := map[stream.Reason]prometheus.Counter{}
-	for _, r := range stream.Reasons() {
-		refused[r] = m.hub.refused.WithLabelValues(r.String())
-	}
 	return hub.Events{
 		Turn: func(i hub.TurnInfo) {
 			m.hub.turns.Inc()
@@ -118,13 +118,21 @@ func (m *Metrics) Hub() hub.Events {
 			m.hub.encoded.Add(float64(i.Encoded))
 		},
 		Behind: func(n int64) { m.hub.behind.Add(n) },
-		Refused: func(r stream.Reason) {
-			if c := refused[r]; c != nil {
-				c.Inc()
-			}
-		},
+		Refused: func(r stream.Reason, to session.Encoder) { m.hub.refused.WithLabelValues(r.String(), faceOf(to)).Inc() },
 		Dropped: func(n int) { m.hub.dropped.Add(float64(n)) },
 	}
+}
+
+// faceOf names the face of an encoder: the package that it is from.
+func faceOf(to session.Encoder) string {
+	t := reflect.TypeOf(to)
+	if t == nil {
+		return "none"
+	}
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return path.Base(t.PkgPath())
 }
 
 // Disk gives the events of the embedded store, and logs what an operator has to know.

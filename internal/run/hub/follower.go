@@ -130,7 +130,7 @@ func (f *Follower) settle(res session.Followed, rows *rewind) bool {
 		return false
 	}
 	if res.Reason != stream.Proven {
-		f.topic.hub.refused(res.Reason)
+		f.topic.hub.refused(res.Reason, f.enc)
 	}
 	return true
 }
@@ -256,7 +256,7 @@ func (f *Follower) lose(r stream.Reason, b stream.Bounds) {
 	f.news = session.Lost{Tag: f.tag, Reason: r, Bounds: b, Replaying: f.replaying || ended || told.Replaying}
 	f.toHeld()
 	f.place(stream.Replay{}, r, b, nil)
-	f.topic.hub.refused(r)
+	f.topic.hub.refused(r, f.enc)
 }
 
 // Nudge tells a live follower's client its position if entries that were not meant for it have passed since it was last
@@ -302,8 +302,8 @@ func (h *Hub) countBehind(n int64) {
 	}
 }
 
-func (h *Hub) refused(r stream.Reason) {
+func (h *Hub) refused(r stream.Reason, to session.Encoder) {
 	if h.opts.Events.Refused != nil {
-		h.opts.Events.Refused(r)
+		h.opts.Events.Refused(r, to)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
 
@@ -43,7 +44,8 @@ type WindowLimits struct {
 type Events struct {
 	Turn    func(TurnInfo)
 	Behind  func(n int64)         // change of the number of followers that are behind
-	Refused func(r stream.Reason) // a start was refused, or a follower lost its continuity
+	// Refused says that a start was refused, or that a follower lost its continuity; to is the follower's encoder.
+	Refused func(r stream.Reason, to session.Encoder)
 	Dropped func(n int)           // ephemeral frames that found no room
 }
 

@@ -166,7 +166,7 @@ func newRig(t *testing.T, o hub.Options, rules ...stream.Rules) *rig {
 	o.Store, o.Now = r.store, now
 	o.Frame = func(_ bool, payload []byte) []byte { return payload }
 	o.Events.Dropped = func(n int) { r.dropped.Add(int64(n)) }
-	o.Events.Refused = func(stream.Reason) { r.refused.Add(1) }
+	o.Events.Refused = func(stream.Reason, session.Encoder) { r.refused.Add(1) }
 	r.hub = hub.New(o)
 	t.Cleanup(r.hub.Close)
 	return r
