@@ -136,6 +136,9 @@ func (t *ticket) deliver(l *life) {
 			l.store.watchers.tell(stream.Advance{Ref: c.s.ref, Bounds: step.row.bounds(), Entries: step.entries, Cut: step.cut})
 		}
 	}
+	for _, c := range t.touched {
+		l.after(c) // before the answers, so that who was answered can wait for it
+	}
 	at := 0
 	for i, w := range t.works {
 		if w.job != nil {
@@ -145,9 +148,6 @@ func (t *ticket) deliver(l *life) {
 		n := len(w.streams)
 		w.answer(t.results[at : at+n])
 		at += n
-	}
-	for _, c := range t.touched {
-		l.after(c)
 	}
 	for _, w := range t.works {
 		w.unpin(l)
