@@ -38,7 +38,7 @@ func stress(t *testing.T, seed uint64) {
 			for range stressed / 3 {
 				r.publish(room, strings.Repeat("x", rnd.IntN(60)))
 				if rnd.IntN(4) == 0 {
-					time.Sleep(time.Duration(rnd.IntN(1000)) * time.Microsecond)
+					pace(time.Duration(rnd.IntN(1000)) * time.Microsecond)
 				}
 			}
 		})
@@ -80,11 +80,11 @@ func (r *rig) wander(rnd *rand.Rand) {
 		}
 		for range 1 + rnd.IntN(5) {
 			c.sock.setRoom(rnd.IntN(3000))
-			time.Sleep(time.Duration(rnd.IntN(10_000)) * time.Microsecond)
+			pace(time.Duration(rnd.IntN(10_000)) * time.Microsecond)
 		}
 		if rnd.IntN(2) == 0 {
 			c.sock.setRoom(-1)
-			time.Sleep(time.Duration(rnd.IntN(20_000)) * time.Microsecond)
+			pace(time.Duration(rnd.IntN(20_000)) * time.Microsecond)
 		}
 		c.close()
 		for _, l := range c.lines() {
@@ -127,14 +127,14 @@ func resetStress(t *testing.T, rnd *rand.Rand) {
 			for i := range 300 {
 				r.publish(room, fmt.Sprint(i))
 				if i%7 == 0 {
-					time.Sleep(time.Millisecond)
+					pace(time.Millisecond)
 				}
 			}
 		})
 	}
 	all.Go(func() {
 		for range 20 {
-			time.Sleep(time.Millisecond)
+			pace(time.Millisecond)
 			r.cut(stream.Cut{Kind: stream.Reset})
 		}
 	})
@@ -160,3 +160,6 @@ func resetStress(t *testing.T, rnd *rand.Rand) {
 		}
 	}
 }
+
+// pace spreads random load over time. Nothing waits for it: it only makes other interleavings likely.
+func pace(d time.Duration) { <-time.After(d) }
