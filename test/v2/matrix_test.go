@@ -132,6 +132,9 @@ func (c *cell) play(t *testing.T, s *server, engine, channel, order string) {
 	if c.prefix == "nolog-" {
 		return
 	}
+	if _, placed := client.positions[channel]; !placed { // refused before it was subscribed: the answer comes now
+		client.until("sockudo_internal:subscription_succeeded")
+	}
 	if got := client.positions[channel]; got.Serial != head || got.Stream != string(s.bounds(channel).Stream) {
 		t.Fatalf("before anything live the client stands at %+v, want %d", got, head)
 	}

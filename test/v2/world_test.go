@@ -203,6 +203,20 @@ func (s *server) event(channel, name, data string) uint64 {
 	return results[0].Entry.Serial
 }
 
+// batch appends n events at once, whose data are numbers from first on and a pad.
+func (s *server) batch(channel string, first, n int, pad string) {
+	s.Helper()
+	ps := make([]node.Publish, n)
+	for i := range ps {
+		data := strconv.Itoa(first+i) + " " + pad
+		ps[i] = node.Publish{Ref: refOf(channel), Position: true,
+			Entry: stream.Entry{Kind: stream.Create, Event: "e", Data: stream.Data{Type: stream.Text, Bytes: []byte(data)}}}
+	}
+	if _, err := s.node.Publish(context.Background(), ps...); err != nil {
+		s.Fatal(err)
+	}
+}
+
 func (s *server) bounds(channel string) stream.Bounds {
 	s.Helper()
 	p, err := s.store.Read(context.Background(), stream.Query{Ref: refOf(channel)})
