@@ -363,3 +363,24 @@ func TestInternForgets(t *testing.T) {
 	}
 	i.intern(compile("1"))
 }
+
+// A client that never reads costs the server a cursor, and is cut off when its socket has taken nothing for the write
+// timeout; the others do not notice.
+func TestFeedClientThatNeverReads(t *testing.T) {
+	r := newRig(t, func(o *Options) { o.WriteTimeout, o.OutboxBytes = 200*time.Millisecond, 4<<10 })
+	stalled, reads := r.dial(), r.dial()
+	_ = stalled.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	stalled.send(`{"type":"login","apiKey":"app-key","channels":["a"]}`)
+	reads.login(`{"type":"login","apiKey":"app-key","channels":["a"]}`)
+	for r.node.Sessions().Len() != 2 {
+		runtime.Gosched()
+	}
+	payload := `"` + strings.Repeat("x", 8<<10) + `"`
+	for n := 1; r.node.Sessions().Len() > 1; n++ {
+		r.publish("a", "", payload)
+		reads.want(fmt.Sprintf(`-%d"}`, n))
+		if n > 100_000 {
+			t.Fatal("it was never cut off")
+		}
+	}
+}
