@@ -155,9 +155,9 @@ func (s *Summary) encode(w *encoder) (n int) {
 
 func uvarintLen(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
-// size is room enough for the stored form, so that it is allocated once.
+// size is room enough for most stored forms, so that they are allocated once.
 func (s *State) size() int {
-	n := 160 + len(s.Begun.User) + len(s.Begun.Conn) + len(s.Row.User) + len(s.Row.Conn) + len(s.Edit.User) + len(s.Edit.Conn) +
+	n := 96 + len(s.Begun.User) + len(s.Begun.Conn) + len(s.Row.User) + len(s.Row.Conn) + len(s.Edit.User) + len(s.Edit.Conn) +
 		len(s.Edit.Frame) + len(s.Key) + len(s.Event) + len(s.Data.Bytes) + len(s.Tags) + len(s.Extras)
 	if s.Edit.Note != nil {
 		n += len(s.Edit.Note.Description) + len(s.Edit.Note.Metadata)

@@ -286,8 +286,8 @@ func TestFoldBehindAncestor(t *testing.T) {
 				continue
 			}
 			entries := []*stream.Entry{e}
-			if a != nil {
-				entries, stood = []*stream.Entry{a, e}, stood+1
+			if a.Serial != 0 {
+				entries, stood = []*stream.Entry{&a, e}, stood+1
 			} else {
 				began++
 			}

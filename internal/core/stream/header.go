@@ -59,19 +59,19 @@ func HeaderOf(e *Entry) Header {
 }
 
 // Ancestor gives an entry that stands for everything about a message before one of its puts: folded before the put, it
-// gives the same state as all the entries that the put supersedes. It is nil for a put that began the message, which
-// needs none. ok is false when no entry can stand for them: the message was annotated, or the header is of another
-// message. It holds for the fold of the log Messages, where a put replaces all content; see Fold.
-func (h *Header) Ancestor(put *Entry) (e *Entry, ok bool) {
+// gives the same state as all the entries that the put supersedes. A put that began the message
+// needs none: serial 0. ok is false when no entry can stand for them: the message was annotated, or the header is of
+// another message. It holds for the fold of the log Messages, where a put replaces all content; see Fold.
+func (h *Header) Ancestor(put *Entry) (e Entry, ok bool) {
 	switch {
 	case put.Kind != Put:
-		return nil, false
+		return e, false
 	case put.Message == put.Serial:
-		return nil, true
+		return e, true
 	case put.Message != h.Message || h.Annotated || h.BegunAt == 0 || put.Version < 2:
-		return nil, false
+		return e, false
 	}
-	return &Entry{Serial: put.Message, Time: h.BegunAt, Kind: Put, Message: put.Message, Version: put.Version - 1,
+	return Entry{Serial: put.Message, Time: h.BegunAt, Kind: Put, Message: put.Message, Version: put.Version - 1,
 		Key: put.Key, User: h.Creator, Conn: h.BegunConn}, true
 }
 

@@ -129,8 +129,8 @@ func (r *reader) start(fold stream.Fold, log stream.Log, name stream.Subject, h 
 		if row != nil && (h.base <= row.Serial || h.base > at) {
 			if a, ok := h.Ancestor(row); ok {
 				s.from, s.put = row.Serial, row
-				if a != nil {
-					err = s.next(fold, a)
+				if a.Serial != 0 {
+					err = s.next(fold, &a)
 					s.row, s.steps = 0, 0
 				}
 				return s, err

@@ -3,6 +3,7 @@ package disk
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/continuo-rt/continuo/internal/core/fault"
@@ -44,13 +45,18 @@ type keysReader struct {
 	p     stream.KeysPage
 	fold  stream.Fold
 	stale []stream.Subject // keys whose state took many reads: the next page should find it kept
+
+	put, ancestor stream.Entry // of the key at hand
+	entries       [2]*stream.Entry
 }
 
 // candidate is a key that may be live at the page's serial.
 type candidate struct {
 	key string
 	header
-	newest *stream.Entry // its newest entry, if that may be all that there is to fold
+	folded bool // state is its state, live or not
+	live   bool
+	state  []byte
 }
 
 func (k *keysReader) read() (err error) {
@@ -70,22 +76,25 @@ func (k *keysReader) read() (err error) {
 		if more = len(list) == want; more {
 			after = list[want-1].key
 		}
-		if err := k.newest(list); err != nil {
+		if err := k.puts(list); err != nil {
 			return err
 		}
+		if k.p.Rows == nil {
+			k.p.Rows = make([]stream.KeyRow, 0, min(len(list), k.q.Limit))
+		}
 		for i := range list {
-			f, err := k.state(&list[i])
-			if err != nil {
+			c := &list[i]
+			if err := k.rest(c); err != nil {
 				return err
 			}
-			if !f.live {
+			if !c.live {
 				continue
 			}
 			if len(k.p.Rows) == k.q.Limit {
 				k.p.More = true
 				return nil
 			}
-			k.p.Rows = append(k.p.Rows, stream.KeyRow{Key: list[i].key, State: f.state})
+			k.p.Rows = append(k.p.Rows, stream.KeyRow{Key: c.key, State: c.state})
 		}
 	}
 	return nil
@@ -103,46 +112,51 @@ func (k *keysReader) candidates(after string, n int) (list []candidate, err erro
 	return list, err
 }
 
-// newest reads the newest entries of those keys that were put last, in order of serials.
-func (k *keysReader) newest(list []candidate) error {
-	puts := make([]*candidate, 0, len(list))
+// puts folds those keys whose newest entry is a put that says all: one read each, in order of serials.
+func (k *keysReader) puts(list []candidate) error {
+	last := make([]*candidate, 0, len(list))
 	for i := range list {
 		c := &list[i]
 		if c.Row == c.Last && c.Last <= k.p.At && c.Last > k.v.Floor && c.base != c.Last {
-			puts = append(puts, c)
+			last = append(last, c)
 		}
 	}
-	slices.SortFunc(puts, func(a, b *candidate) int { return cmp.Compare(a.Last, b.Last) })
-	for _, c := range puts {
-		e, err := k.seek(c.Last)
+	slices.SortFunc(last, func(a, b *candidate) int { return cmp.Compare(a.Last, b.Last) })
+	for _, c := range last {
+		v, err := k.value(c.Last)
 		if err != nil {
 			return err
 		}
-		c.newest = e
+		if err := k.put.Decode(c.Last, v); err != nil {
+			return k.l.corrupt("an entry", err)
+		}
+		entries, ok := append(k.entries[:0], &k.put), c.chain == 1 && c.base == 0
+		if k.q.Ref.Log == stream.Messages {
+			if k.ancestor, ok = c.Ancestor(&k.put); k.ancestor.Serial != 0 {
+				entries = append(k.entries[:0], &k.ancestor, &k.put)
+			}
+		}
+		if !ok {
+			continue
+		}
+		if c.state, c.live, err = k.fold(nil, entries...); err != nil {
+			return fmt.Errorf("the put at %d cannot be folded: %w", c.Last, err)
+		}
+		c.folded = true
 	}
 	return nil
 }
 
-// state is the state of a key at the page's serial. One read is enough for a key that was put last, and for one whose
-// state is kept.
-func (k *keysReader) state(c *candidate) (f folded, err error) {
-	name := stream.KeySubject(c.key)
-	if e := c.newest; e != nil {
-		entries, ok := make([]*stream.Entry, 0, 2), c.chain == 1 && c.base == 0
-		if k.q.Ref.Log == stream.Messages {
-			var a *stream.Entry
-			if a, ok = c.Ancestor(e); a != nil {
-				entries = append(entries, a)
-			}
-		}
-		if ok {
-			err = f.next(k.fold, append(entries, e)...)
-			return f, err
-		}
+// rest folds a key in the general way, unless that was done.
+func (k *keysReader) rest(c *candidate) error {
+	if c.folded {
+		return nil
 	}
-	f, err = k.foldTo(k.fold, k.q.Ref.Log, name, &c.header, k.p.At)
+	name := stream.KeySubject(c.key)
+	f, err := k.foldTo(k.fold, k.q.Ref.Log, name, &c.header, k.p.At)
+	c.state, c.live, c.folded = f.state, f.live, true
 	if f.steps > 1 && c.Last <= k.p.At {
 		k.stale = append(k.stale, name)
 	}
-	return f, err
+	return err
 }

@@ -216,6 +216,15 @@ func (r *reader) entry(serial uint64) (*stream.Entry, error) {
 
 // seek is entry with an iterator: cheap when the serials of many calls ascend.
 func (r *reader) seek(serial uint64) (*stream.Entry, error) {
+	v, err := r.value(serial)
+	if err != nil {
+		return nil, err
+	}
+	return r.l.decodeEntry(serial, r.buf.clone(v))
+}
+
+// value is the stored form of an entry, until the next call.
+func (r *reader) value(serial uint64) ([]byte, error) {
 	it, err := r.iter(&r.log, tagEntry)
 	if err != nil {
 		return nil, err
@@ -234,10 +243,7 @@ func (r *reader) seek(serial uint64) (*stream.Entry, error) {
 		return nil, errMoved
 	}
 	v, err := it.ValueAndErr()
-	if err != nil {
-		return nil, r.l.readError(err)
-	}
-	return r.l.decodeEntry(serial, r.buf.clone(v))
+	return v, r.l.readError(err)
 }
 
 // span is a range of serials, both inclusive.

@@ -80,6 +80,9 @@ func (r *reader) subjectEntries(q *stream.Query, s span, c *collect) error {
 		if q.RowsOnly && !kind.Row() || q.Message != 0 && message != q.Message {
 			return true, nil
 		}
+		if c.p.More = len(c.p.Entries) == q.Limit; c.p.More {
+			return false, nil
+		}
 		e, err := r.entry(serial)
 		if err != nil {
 			return false, err

@@ -28,7 +28,10 @@ func BenchmarkPage(b *testing.B) {
 			for range 100 {
 				publish(b, n, stream.Entry{Kind: stream.Append, Message: message, Data: text("fragment ")})
 			}
-			head := message + 100
+			head := message + 101
+			if _, err := n.Publish(context.Background(), Publish{Ref: ref, Entry: stream.Entry{Kind: stream.Create}, Position: true}); err != nil {
+				b.Fatal(err)
+			}
 			run := func(what string, f func(context.Context) error) {
 				b.Run(name+"/"+history+"/"+what, func(b *testing.B) {
 					for b.Loop() {

@@ -150,7 +150,7 @@ func (n *Node) snapshotKeys(ctx context.Context, q *SnapshotQuery, s *Snapshot, 
 	if err != nil {
 		return false, err
 	}
-	s.Bounds = page.Bounds
+	s.Bounds, s.Items = page.Bounds, make([]message.State, 0, len(page.Rows))
 	for _, row := range page.Rows {
 		if *size += len(row.State); q.Bytes > 0 && *size > q.Bytes && len(s.Items) > 0 {
 			s.More = true

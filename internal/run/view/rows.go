@@ -17,12 +17,17 @@ func Row(ctx context.Context, r Reader, ref stream.Ref, row *stream.Entry, at ui
 		s, _, err := Message(ctx, r, ref, row.Message, "", at)
 		return s, err
 	}
-	near, err := r.Read(ctx, stream.Query{Ref: ref, Key: row.Key, From: row.Serial + 1, To: at, Limit: nearEntries, Bytes: nearBytes})
-	if err != nil {
-		return message.State{}, err
-	}
-	if s, ok, err := asOf(row, near.Entries, at, !near.More); ok {
-		return s, err
+	for _, limit := range [...]int{1, nearEntries} { // mostly the entry after a put is the next put
+		near, err := r.Read(ctx, stream.Query{Ref: ref, Key: row.Key, From: row.Serial + 1, To: at, Limit: limit, Bytes: nearBytes})
+		if err != nil {
+			return message.State{}, err
+		}
+		if s, ok, err := asOf(row, near.Entries, at, !near.More); ok {
+			return s, err
+		}
+		if !near.More {
+			break
+		}
 	}
 	return far(ctx, r, ref, row, at)
 }
