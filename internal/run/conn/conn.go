@@ -85,6 +85,7 @@ type Conn struct {
 	posted    bool            // a goroutine is about to empty the inbox
 	pubs      publisher
 
+	pumps    uint32       // of the goroutine that pumps
 	lastRead atomic.Int64 // unix ms
 	confined atomic.Pointer[func(capability, channel string) bool]
 	timer    wheelEntry
@@ -238,16 +239,19 @@ func (c *Conn) following() []*hub.Follower {
 	return append(make([]*hub.Follower, 0, 8), c.followers...)
 }
 
-// Pump implements outbox.Owner.
+// Pump implements outbox.Owner. Each time another follower is the first to get what room there is, and none reads a page
+// while the queue is not low.
 func (c *Conn) Pump() (more bool) {
-	for _, f := range c.following() {
-		if f.Pump(context.Background()) {
+	all := c.following()
+	c.pumps++
+	for i := range all {
+		if all[(i+int(c.pumps))%len(all)].Pump(context.Background()) {
 			more = true
 		}
 		c.out.Lock()
-		full := c.out.Free() == 0
+		low := c.out.Bytes() <= c.out.Free()
 		c.out.Unlock()
-		if full {
+		if !low {
 			return true
 		}
 	}

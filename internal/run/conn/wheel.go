@@ -27,6 +27,7 @@ type wheelEntry struct {
 	next, prev *Conn
 	due        int64 // second of the next visit; 0: not in the wheel
 	wake       int64 // unix ms of the machine's timer, 0 none
+	idled      int64 // unix ms of the newest Idle
 	early      *time.Timer
 }
 
@@ -55,7 +56,7 @@ func (w *Wheel) Turn() {
 	}
 }
 
-// due takes the connections that are due out of their slots and puts them where they are due next.
+// due lists the connections that are due. A visit puts each of them where it is due next.
 func (w *Wheel) due(now int64) []*Conn {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -72,10 +73,6 @@ func (w *Wheel) due(now int64) []*Conn {
 		}
 	}
 	w.at = max(w.at, second)
-	for _, c := range due {
-		w.unlink(c)
-		w.link(c, now)
-	}
 	return due
 }
 
@@ -86,11 +83,7 @@ const nudgeEvery = 30_000
 func (w *Wheel) link(c *Conn, now int64) {
 	next := now + nudgeEvery
 	if idle := c.opts.IdleEvery.Milliseconds(); idle > 0 {
-		silent := c.lastRead.Load() + idle
-		if silent <= now {
-			silent = now + idle
-		}
-		next = min(next, silent)
+		next = min(next, max(c.lastRead.Load(), c.timer.idled)+idle)
 	}
 	if c.timer.wake > 0 {
 		next = min(next, c.timer.wake)
@@ -155,20 +148,32 @@ func (w *Wheel) wake(c *Conn, at int64) {
 	}
 }
 
+// ripe says what is due for a connection now, and puts it where it is due next.
+func (w *Wheel) ripe(c *Conn, now int64) (woken bool, silent int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if woken = c.timer.wake > 0 && c.timer.wake <= now; woken {
+		c.timer.wake = 0
+	}
+	heard := c.lastRead.Load()
+	if idle := c.opts.IdleEvery.Milliseconds(); idle > 0 && now-max(heard, c.timer.idled) >= idle {
+		c.timer.idled, silent = now, now-heard
+	}
+	if c.timer.due != 0 {
+		w.unlink(c)
+		w.link(c, now)
+	}
+	return woken, silent
+}
+
 // visit does what is due for one connection.
 func (c *Conn) visit(now int64) {
 	w := c.opts.Wheel
-	w.mu.Lock()
-	woken := c.timer.wake > 0 && c.timer.wake <= now
-	if woken {
-		c.timer.wake = 0
-	}
-	w.mu.Unlock()
+	woken, silent := w.ripe(c, now)
 	if woken {
 		c.Post(session.Woken{})
 	}
-	idle := c.opts.IdleEvery.Milliseconds()
-	if silent := now - c.lastRead.Load(); idle > 0 && silent >= idle {
+	if silent > 0 {
 		c.Post(session.Idle{For: silent})
 	}
 	for _, f := range c.following() {
