@@ -51,6 +51,8 @@ type setup struct {
 	narrow bool
 	fs     vfs.FS // of the disk engine; nil: in memory, and it can crash
 	app    func(*app.App)
+	// readable fails the reads of the memory engine; nil: never.
+	readable func() error
 }
 
 // server is a whole server in this process: store, hub, node, gateway and HTTP API.
@@ -119,7 +121,7 @@ func (s *server) openStore() (stream.Store, io.Closer) {
 	rules := func(ref stream.Ref) stream.Rules { return node.Rules(s.registry, ref) }
 	folds := map[stream.Log]stream.Fold{stream.Messages: message.Fold}
 	if s.engine != "disk" {
-		m := memory.New(memory.Options{Now: s.now, Rules: rules, Folds: folds})
+		m := memory.New(memory.Options{Now: s.now, Rules: rules, Folds: folds, Readable: s.readable})
 		return m, m
 	}
 	o := disk.Options{Now: s.now, Rules: rules, Folds: folds, Shards: 2, SweepEvery: -1, FreeReserve: -1, FS: s.fs}
