@@ -79,15 +79,20 @@ func New() *Metrics {
 		entries:   counter("fanout_entries_total", "Entries that fan-out turns carried."),
 		delivered: counter("fanout_visits_total", "Followers that fan-out turns visited."),
 		encoded:   counter("frames_encoded_total", "Frames that were encoded for fan-out."),
-		refused:   prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "continuo", Name: "refusals_total",
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "continuo", Name: "refusals_total",
 			Help: "Resumes and followers whose continuity could not be proven, by reason and face."}, []string{"reason", "face"}),
-		dropped:   counter("ephemeral_dropped_total", "Ephemeral frames that found no room."),
+		dropped: counter("ephemeral_dropped_total", "Ephemeral frames that found no room."),
 	}
 	behind := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "continuo", Name: "followers_behind",
 		Help: "Followers that read from the log because their socket is slow or they are replaying."},
 		func() float64 { return float64(m.hub.behind.Load()) })
 	m.sessions = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "continuo", Name: "sessions", Help: "Connected sessions, by face."}, []string{"face"})
 	m.opened = vec("sessions_opened_total", "Sessions that were opened, by face.", "face")
+	for _, face := range []string{"pusher", "feed", "rooms"} {
+		for _, r := range stream.Reasons() {
+			m.hub.refused.WithLabelValues(r.String(), face) // there from the start, so that a first increase is seen
+		}
+	}
 	m.registry.MustRegister(m.hub.refused, m.store.down, behind, m.sessions, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.addHTTP()
@@ -117,7 +122,7 @@ func (m *Metrics) Hub() hub.Events {
 			m.hub.delivered.Add(float64(i.Followers))
 			m.hub.encoded.Add(float64(i.Encoded))
 		},
-		Behind: func(n int64) { m.hub.behind.Add(n) },
+		Behind:  func(n int64) { m.hub.behind.Add(n) },
 		Refused: func(r stream.Reason, to session.Encoder) { m.hub.refused.WithLabelValues(r.String(), faceOf(to)).Inc() },
 		Dropped: func(n int) { m.hub.dropped.Add(float64(n)) },
 	}
