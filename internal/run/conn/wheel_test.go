@@ -2,7 +2,9 @@ package conn_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,17 +16,22 @@ import (
 // timed is a rig whose notes begin with the seconds since the start.
 func timed(t *testing.T, idle time.Duration, script func(session.Input) []session.Effect) (*rig, func() []string) {
 	began := time.Now()
+	var mu sync.Mutex
 	var seen []string
 	r := newRig(t, options{idle: idle}, func(in session.Input) []session.Effect {
 		switch in.(type) {
 		case session.Idle, session.Woken:
+			mu.Lock()
+			defer mu.Unlock()
 			seen = append(seen, fmt.Sprintf("%.1f %s", time.Since(began).Seconds(), show(in)))
 		}
 		return script(in)
 	})
 	return r, func() []string {
 		synctest.Wait()
-		return seen
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(seen)
 	}
 }
 
