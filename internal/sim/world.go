@@ -38,6 +38,7 @@ type world struct {
 	budget int64
 	end    time.Time // when the faults stop
 	slow   *slow
+	rooms  []*roomsClient
 	tick   time.Duration // of every actor's clock: with a coarse one they wake at the same instants
 
 	mu     sync.Mutex
@@ -59,6 +60,7 @@ const (
 	rndClients    = 1000
 	rndPublishers = 2000
 	rndFeeds      = 3000
+	rndRooms      = 4000
 )
 
 func (o Options) random(actor uint64) *rand.Rand { return rand.New(rand.NewPCG(o.Seed, actor)) }
@@ -86,6 +88,10 @@ func Run(o Options) Report {
 	}
 	feeds := w.feedClients()
 	for _, c := range feeds {
+		clients.Go(func() { c.live(stop) })
+	}
+	w.rooms = w.roomsClients()
+	for _, c := range w.rooms {
 		clients.Go(func() { c.live(stop) })
 	}
 	for i := range 3 + rnd.IntN(3) {
@@ -221,6 +227,9 @@ func (w *world) judge(clients []*client) {
 			if f := c.follows[k.name]; f != nil && !c.v1 {
 				w.oracle.arrived(k.name, f, head)
 			}
+		}
+		for _, c := range w.rooms {
+			w.oracle.arrived(k.name, c.follows[k.name], head)
 		}
 		w.oracle.audit(k.name, head.stream, floor, head.serial, log)
 	}
