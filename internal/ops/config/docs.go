@@ -193,8 +193,8 @@ apps:
 ## Reload
 
 SIGHUP makes the server read file and variables again. Keys marked "yes" under *reload* take effect at once, for
-everyone who is connected too; for the others the server says that they wait for a restart. A file with faults changes
-nothing.
+everyone who is connected too (those of websocket, feed and rooms: for connections that are opened afterwards); for the
+others the server says that they wait for a restart. A file with faults changes nothing.
 `
 
 const channelsIntro = `

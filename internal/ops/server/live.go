@@ -84,6 +84,14 @@ func (s *Server) Reload(next *config.Config) ([]config.Change, error) {
 	}
 	changes := config.Diff(old.config, next)
 	c := config.Reload(old.config, next)
+	if (old.config.TLS.Cert == "") != (next.TLS.Cert == "") { // a listener is one or the other for life
+		c.TLS = old.config.TLS
+		for i := range changes {
+			if changes[i].Key == "tls.cert" || changes[i].Key == "tls.key" {
+				changes[i].Live = false
+			}
+		}
+	}
 	before := s.node.Apps()
 	s.apps.Store(c.Registry())
 	s.node.SetApps(c.Registry())
