@@ -15,6 +15,7 @@ import (
 type backend struct {
 	gateway *Gateway
 	face    face
+	deflate bool // the client takes compressed frames
 }
 
 // Follow implements conn.Backend.
@@ -22,6 +23,9 @@ func (b *backend) Follow(ctx context.Context, c *conn.Conn, req session.Follow) 
 	id := c.ID()
 	if b.face.alias != nil && b.face.alias() != "" {
 		id = b.face.alias()
+	}
+	if b.deflate {
+		req.Encoder = deflated{req.Encoder}
 	}
 	return b.gateway.opts.Node.Follow(ctx, hub.Session{Owner: c, Out: c.Outbox(), Conn: id}, req)
 }

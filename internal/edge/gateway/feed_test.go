@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,6 +38,8 @@ type rig struct {
 	ring  *keyring.Ring
 	store *memory.Store
 	url   string
+	// encoded counts the frames that the hub has made in its turns.
+	encoded atomic.Int64
 }
 
 func newRig(t *testing.T, change func(*Options)) *rig {
@@ -53,10 +56,11 @@ func newRig(t *testing.T, change func(*Options)) *rig {
 	if len(faults) > 0 {
 		t.Fatal(faults)
 	}
-	store := memory.New(memory.Options{Now: now, Rules: func(ref stream.Ref) stream.Rules { return node.Rules(registry, ref) },
+	r := &rig{T: t}
+	store := memory.New(memory.Options{Now: now, Rules: func(ref stream.Ref) stream.Rules { return node.Rules(r.node.Apps(), ref) },
 		Folds: map[stream.Log]stream.Fold{stream.Messages: message.Fold, stream.Presence: corepresence.Fold}})
-	h := hub.New(hub.Options{Store: store, Now: now, Frame: Frame})
-	r := &rig{T: t, store: store, node: node.New(node.Options{Store: store, Hub: h, Apps: registry, Now: now})}
+	h := hub.New(hub.Options{Store: store, Now: now, Frame: Frame, Events: hub.Events{Turn: func(i hub.TurnInfo) { r.encoded.Add(int64(i.Encoded)) }}})
+	r.store, r.node = store, node.New(node.Options{Store: store, Hub: h, Apps: registry, Now: now})
 	if r.ring, err = keyring.Load(t.Context(), keyring.Options{Records: store, Node: r.node, Now: now}); err != nil {
 		t.Fatal(err)
 	}

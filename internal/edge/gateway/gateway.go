@@ -87,8 +87,8 @@ type face struct {
 
 // serve runs a session on a goroutine of its own and returns at once, so that net/http lets go of its buffers.
 func (g *Gateway) serve(w *ws.Conn, id string, f face) {
-	t := &transport{Conn: w, compress: w.Compression(), tooLarge: f.tooLarge}
-	b := &backend{gateway: g, face: f}
+	t := &transport{Conn: w, tooLarge: f.tooLarge}
+	b := &backend{gateway: g, face: f, deflate: w.Compression()}
 	c := conn.New(&conn.Options{ID: id, Remote: w.RemoteAddr().String(), Machine: f.machine, Transport: t, Backend: b,
 		Wheel: g.opts.Wheel, OutboxBytes: g.opts.OutboxBytes, IdleEvery: f.idle, Now: g.opts.Now})
 	w.Bind(c)

@@ -9,7 +9,6 @@ import (
 // transport is a ws.Conn in the words of a session's connection.
 type transport struct {
 	*ws.Conn
-	compress bool
 	tooLarge int // close code for a message beyond the read limit; 0: RFC 6455's
 }
 

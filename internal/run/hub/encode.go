@@ -38,7 +38,7 @@ func (t *topic) frame(enc session.Encoder, id stream.ID, item *hot) (frame []byt
 	}
 	payload, ok := enc.Entry(nil, d)
 	if ok {
-		frame = t.hub.opts.Frame(enc.Binary(), payload)
+		frame = t.hub.framed(enc, payload)
 	}
 	item.With.made = append(item.With.made, made{enc, frame})
 	t.enc.Unlock()
@@ -54,7 +54,24 @@ func (t *topic) plain(enc session.Encoder, id stream.ID, e *stream.Entry) []byte
 	if !ok {
 		return nil
 	}
-	return t.hub.opts.Frame(enc.Binary(), payload)
+	return t.hub.framed(enc, payload)
+}
+
+// framer is an encoder that knows better than the hub how its payloads become frames: compressed, say. Like all that an
+// encoder does, the frame is made once and shared by those who follow with an equal encoder.
+type framer interface {
+	session.Encoder
+	Frame(payload []byte) []byte
+	// Unwrap gives the encoder that makes the payloads.
+	Unwrap() session.Encoder
+}
+
+// framed makes the frame of an encoder's payload.
+func (h *Hub) framed(enc session.Encoder, payload []byte) []byte {
+	if f, ok := enc.(framer); ok {
+		return f.Frame(payload)
+	}
+	return h.opts.Frame(enc.Binary(), payload)
 }
 
 // prepare sees to it that each of the contiguous items has the state that the encoder needs. Followers that are behind

@@ -277,7 +277,7 @@ func (f *Follower) Place() bool {
 		return true
 	}
 	payload := f.enc.Position(nil, f.topic.ref, f.stream, f.cursor)
-	return payload == nil || f.out.PutControl(f.topic.hub.opts.Frame(f.enc.Binary(), payload))
+	return payload == nil || f.out.PutControl(f.topic.hub.framed(f.enc, payload))
 }
 
 // position queues a position frame when one is due; the session's lock is held.
@@ -286,7 +286,7 @@ func (f *Follower) position(overdue bool) {
 		return
 	}
 	payload := f.enc.Position(nil, f.topic.ref, f.stream, f.cursor)
-	if payload == nil || f.out.Put(f.topic.hub.opts.Frame(f.enc.Binary(), payload)) {
+	if payload == nil || f.out.Put(f.topic.hub.framed(f.enc, payload)) {
 		f.skipped = 0
 	}
 }
@@ -303,6 +303,9 @@ func (h *Hub) countBehind(n int64) {
 }
 
 func (h *Hub) refused(r stream.Reason, to session.Encoder) {
+	if f, ok := to.(framer); ok {
+		to = f.Unwrap()
+	}
 	if h.opts.Events.Refused != nil {
 		h.opts.Events.Refused(r, to)
 	}

@@ -42,11 +42,11 @@ type WindowLimits struct {
 
 // Events are called as things happen; nil funcs are skipped. They must be quick.
 type Events struct {
-	Turn    func(TurnInfo)
-	Behind  func(n int64)         // change of the number of followers that are behind
+	Turn   func(TurnInfo)
+	Behind func(n int64) // change of the number of followers that are behind
 	// Refused says that a start was refused, or that a follower lost its continuity; to is the follower's encoder.
 	Refused func(r stream.Reason, to session.Encoder)
-	Dropped func(n int)           // ephemeral frames that found no room
+	Dropped func(n int) // ephemeral frames that found no room
 }
 
 // TurnInfo describes one fan-out turn.

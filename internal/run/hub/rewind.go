@@ -83,7 +83,7 @@ func (f *Follower) sendRows() bool {
 	for ; r.next < len(r.rows); r.next++ {
 		row := &r.rows[r.next]
 		payload, ok := f.enc.Entry(nil, session.Delivery{Ref: t.ref, Stream: f.stream, Entry: row.entry, State: &row.state, Rewound: true})
-		if ok && !f.out.Put(t.hub.opts.Frame(f.enc.Binary(), payload)) {
+		if ok && !f.out.Put(t.hub.framed(f.enc, payload)) {
 			return false
 		}
 		if ok {
