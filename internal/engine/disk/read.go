@@ -2,7 +2,6 @@ package disk
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"math"
 	"sort"
@@ -68,38 +67,57 @@ func at[T any](l *life, ref stream.Ref, read func(r *reader) (T, error)) (T, err
 		if !errors.Is(err, errMoved) {
 			return t, err
 		}
-		if now := l.visible(st); now.Floor == v.Floor && now.Resets == v.Resets {
-			return none, l.corrupt("the log of "+ref.String(), err)
+		if now := l.visible(st); now.sameFloor(v) {
+			return none, l.missing(ref, err)
 		}
 	}
 }
 
-// frozen runs a read against the rows of one instant: a trim that comes while it reads takes nothing from it. It is for
-// reads that put rows of several kinds together.
-func frozen[T any](l *life, ref stream.Ref, read func(r *reader) (T, error)) (T, error) {
-	var none T
+// frozen runs a read that puts rows of several kinds together: all of them are of one instant. Rows go only after the
+// floor has moved, so while it stays nothing was missed. A read that is slower than the trims gets a snapshot, which
+// makes pebble look for compactions when it is closed and so is not for every read.
+func frozen[T any](l *life, ref stream.Ref, read func(r *reader) (T, error)) (t T, err error) {
 	st, err := l.pin(ref)
 	if err != nil {
-		return none, err
+		return t, err
 	}
 	defer l.unpin(st)
+	for range hasty {
+		v := l.visible(st)
+		r := l.reader(v)
+		t, err = read(r)
+		r.close()
+		if now := l.visible(st); now.sameFloor(v) {
+			return t, l.missing(ref, err)
+		}
+	}
 	for {
 		v := l.visible(st)
 		snapshot := l.db.NewSnapshot()
-		r := &reader{l: l, v: v, src: snapshot}
-		if now := l.visible(st); now.Floor != v.Floor || now.Resets != v.Resets || now.num != v.num {
+		if now := l.visible(st); !now.sameFloor(v) {
 			snapshot.Close()
-			continue // rows below a new floor may have gone before the snapshot was taken
+			continue
 		}
-		t, err := read(r)
+		r := &reader{l: l, v: v, src: snapshot}
+		t, err = read(r)
 		r.close()
 		snapshot.Close()
-		if errors.Is(err, errMoved) {
-			return none, l.corrupt("the log of "+ref.String(), err)
-		}
-		return t, err
+		return t, l.missing(ref, err)
 	}
 }
+
+// hasty is how often a read is tried before it gets a snapshot.
+const hasty = 2
+
+// missing says that a row was not there which nobody can have taken.
+func (l *life) missing(ref stream.Ref, err error) error {
+	if errors.Is(err, errMoved) {
+		return l.corrupt("the log of "+ref.String(), err)
+	}
+	return err
+}
+
+func (r *row) sameFloor(as *row) bool { return r.Floor == as.Floor && r.Resets == as.Resets && r.num == as.num }
 
 // reader reads one stream within the bounds of one instant, one page.
 type reader struct {
@@ -199,53 +217,6 @@ func (r *reader) witness(c uint64, p *stream.Page) error {
 	return nil
 }
 
-// fewEntries is how many entries are cheaper to get one by one than with an iterator.
-const fewEntries = 4
-
-// entry reads an entry that is within the bounds.
-func (r *reader) entry(serial uint64) (*stream.Entry, error) {
-	if r.gets++; r.gets > fewEntries {
-		return r.seek(serial)
-	}
-	e, err := r.l.entry(r.src, r.v.num, serial)
-	if err == nil && e == nil {
-		err = errMoved
-	}
-	return e, err
-}
-
-// seek is entry with an iterator: cheap when the serials of many calls ascend.
-func (r *reader) seek(serial uint64) (*stream.Entry, error) {
-	v, err := r.value(serial)
-	if err != nil {
-		return nil, err
-	}
-	return r.l.decodeEntry(serial, r.buf.clone(v))
-}
-
-// value is the stored form of an entry, until the next call.
-func (r *reader) value(serial uint64) ([]byte, error) {
-	it, err := r.iter(&r.log, tagEntry)
-	if err != nil {
-		return nil, err
-	}
-	var ok bool
-	if it.Valid() && binary.BigEndian.Uint64(it.Key()[numbered:])+1 == serial {
-		ok = it.Next()
-	} else {
-		var buf [numbered + 8]byte
-		ok = it.SeekGE(entryKey(buf[:0], r.v.num, serial))
-	}
-	switch {
-	case !ok && it.Error() != nil:
-		return nil, r.l.readError(it.Error())
-	case !ok || binary.BigEndian.Uint64(it.Key()[numbered:]) != serial:
-		return nil, errMoved
-	}
-	v, err := it.ValueAndErr()
-	return v, r.l.readError(err)
-}
-
 // span is a range of serials, both inclusive.
 type span struct{ lo, hi uint64 }
 
@@ -343,87 +314,4 @@ func (r *reader) entries(q *stream.Query, p *stream.Page) error {
 		}
 	}
 	return r.walk(s, q.Reverse, c.add)
-}
-
-// walk calls f for every entry of the span in order until it answers false.
-func (r *reader) walk(s span, reverse bool, f func(*stream.Entry) bool) error {
-	if s.lo > s.hi {
-		return nil
-	}
-	if s.hi-s.lo < fewEntries {
-		return r.few(s, reverse, f)
-	}
-	it, err := r.src.NewIter(&pebble.IterOptions{
-		LowerBound: entryKey(nil, r.v.num, s.lo), UpperBound: entryKey(nil, r.v.num, s.hi+1)})
-	if err != nil {
-		return r.l.readError(err)
-	}
-	defer it.Close()
-	next, want, step := it.Next, s.lo, uint64(1)
-	ok := false
-	if reverse {
-		next, want, step = it.Prev, s.hi, math.MaxUint64
-		ok = it.Last()
-	} else {
-		ok = it.First()
-	}
-	var buf arena
-	for left := s.hi - s.lo + 1; left > 0; left-- {
-		if !ok {
-			if err := it.Error(); err != nil {
-				return r.l.readError(err)
-			}
-			return errMoved
-		}
-		if binary.BigEndian.Uint64(it.Key()[numbered:]) != want {
-			return errMoved
-		}
-		v, err := it.ValueAndErr()
-		if err != nil {
-			return r.l.readError(err)
-		}
-		e, err := r.l.decodeEntry(want, buf.clone(v))
-		if err != nil {
-			return err
-		}
-		if !f(e) {
-			return nil
-		}
-		want += step
-		ok = next()
-	}
-	return nil
-}
-
-func (r *reader) few(s span, reverse bool, f func(*stream.Entry) bool) error {
-	for i := range s.hi - s.lo + 1 {
-		n := s.lo + i
-		if reverse {
-			n = s.hi - i
-		}
-		e, err := r.entry(n)
-		if err != nil || !f(e) {
-			return err
-		}
-	}
-	return nil
-}
-
-// arena copies small values into shared blocks.
-type arena struct {
-	free []byte
-	size int
-}
-
-func (a *arena) clone(v []byte) []byte {
-	if len(v) > 4<<10 {
-		return append([]byte(nil), v...)
-	}
-	if cap(a.free)-len(a.free) < len(v) {
-		a.size = min(max(2*a.size, 1<<10, len(v)), 16<<10)
-		a.free = make([]byte, 0, a.size)
-	}
-	n := len(a.free)
-	a.free = append(a.free, v...)
-	return a.free[n:len(a.free):len(a.free)]
 }
