@@ -57,6 +57,7 @@ type server struct {
 
 	mu      sync.Mutex
 	process *exec.Cmd
+	errs    *strings.Builder // of process, complete when it has ended
 }
 
 func start(t *testing.T, engine string) *server {
@@ -104,7 +105,7 @@ func (s *server) start() {
 		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
 			s.listen, s.url = m[1], "http://"+m[1]
 			s.mu.Lock()
-			s.process = cmd
+			s.process, s.errs = cmd, &errs
 			s.mu.Unlock()
 			go func() { _, _ = io.Copy(io.Discard, out) }()
 			return
@@ -121,6 +122,11 @@ func (s *server) kill() {
 		_ = s.process.Process.Kill()
 		_ = s.process.Wait()
 		s.process = nil
+		for _, bad := range []string{"DATA RACE", "panic:", "fatal error:"} {
+			if strings.Contains(s.errs.String(), bad) {
+				s.t.Errorf("the server printed\n%s", s.errs)
+			}
+		}
 	}
 }
 
