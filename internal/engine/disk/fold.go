@@ -107,7 +107,7 @@ func (r *reader) stateAt(name stream.Subject, serial uint64) (f folded, ok bool,
 type start struct {
 	folded
 	from uint64
-	put  *stream.Entry // the entry at from, when it was read already
+	put  *stream.Entry // the entry at from, a put or a create, when it was read already
 }
 
 // start finds where to begin, h being the subject's header. message restricts it to one message when it is not 0.
@@ -115,7 +115,10 @@ type start struct {
 // In the log of messages that is the last put, whatever it superseded, if its ancestor can stand for that. Else it is
 // the newest state row.
 func (r *reader) start(fold stream.Fold, log stream.Log, name stream.Subject, h *header, at, message uint64) (s start, err error) {
-	if name[0] == 'm' && h.base > 0 && h.base <= at {
+	if name[0] == 'm' && h.base == 0 {
+		return start{from: h.Message}, nil
+	}
+	if name[0] == 'm' && h.base <= at {
 		f, ok, err := r.stateAt(name, h.base)
 		if err != nil || ok {
 			return start{folded: f, from: f.at + 1}, err
@@ -173,15 +176,25 @@ func (r *reader) since(name stream.Subject, h *header, s *start, at, message uin
 		if more, err := f(s.put); err != nil || !more {
 			return err
 		}
-		from++
+		if from++; h.chain == 2 && h.base == 0 && name[0] == 'm' {
+			from = max(from, to) // there is one other
+		}
 	}
 	switch {
 	case from > to:
 		return nil
-	case from == to && h.Last == to && h.Message == cmp.Or(message, h.Message):
-		e, err := r.entry(to)
+	case to-from < 2*h.chain+fewEntries: // without the index: most entries are of this subject
+		var failed error
+		err := r.walk(span{from, to}, false, func(e *stream.Entry) bool {
+			if !of(name, e, cmp.Or(message, serialOf(name))) {
+				return true
+			}
+			more := false
+			more, failed = f(e)
+			return more && failed == nil
+		})
 		if err == nil {
-			_, err = f(e)
+			err = failed
 		}
 		return err
 	}
@@ -195,6 +208,14 @@ func (r *reader) since(name stream.Subject, h *header, s *start, at, message uin
 		}
 		return f(e)
 	})
+}
+
+// of reports whether an entry is about a message, or, when that is 0, about the key that the subject is.
+func of(name stream.Subject, e *stream.Entry, message uint64) bool {
+	if message != 0 {
+		return e.Message == message
+	}
+	return e.Key == string(name[1:])
 }
 
 // foldTo folds a subject up to and including a serial.

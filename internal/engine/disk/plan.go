@@ -123,7 +123,7 @@ func (j *cutJob) scanKeys(r *reader) error {
 }
 
 // headers walks the headers of keys greater than after that begin with prefix, in order of key bytes. What it shows may
-// be newer than the reader's bounds.
+// be newer than the reader's bounds, and is good until f returns.
 func (r *reader) headers(after, prefix string, f func(key string, h *header) (bool, error)) error {
 	base := headerKey(nil, r.v.num, stream.KeySubject(prefix))
 	lower := base
@@ -135,13 +135,13 @@ func (r *reader) headers(after, prefix string, f func(key string, h *header) (bo
 		return r.l.readError(err)
 	}
 	defer it.Close()
+	var h header
 	for ok := it.First(); ok; ok = it.Next() {
 		v, err := it.ValueAndErr()
 		if err != nil {
 			return r.l.readError(err)
 		}
-		h, err := decodeHeader(v)
-		if err != nil {
+		if h, err = decodeHeader(v); err != nil {
 			return r.l.corrupt("a message header", err)
 		}
 		if more, err := f(string(it.Key()[numbered+1:]), &h); err != nil || !more {

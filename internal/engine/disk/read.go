@@ -117,7 +117,9 @@ func (l *life) missing(ref stream.Ref, err error) error {
 	return err
 }
 
-func (r *row) sameFloor(as *row) bool { return r.Floor == as.Floor && r.Resets == as.Resets && r.num == as.num }
+func (r *row) sameFloor(as *row) bool {
+	return r.Floor == as.Floor && r.Resets == as.Resets && r.num == as.num
+}
 
 // reader reads one stream within the bounds of one instant, one page.
 type reader struct {

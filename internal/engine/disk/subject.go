@@ -10,21 +10,29 @@ import (
 
 // serialOf reads the serial of a MessageSubject.
 func serialOf(s stream.Subject) uint64 {
-	if len(s) != 9 {
+	if len(s) != 9 || s[0] != 'm' {
 		return 0
 	}
 	return binary.BigEndian.Uint64([]byte(s[1:]))
 }
 
-// subject finds what a query by message or key is filed under. single is set instead for a create that nobody touched,
-// which is not filed.
-func (r *reader) subject(q *stream.Query) (s stream.Subject, single *stream.Entry, err error) {
+// filing says where the rows of a query's message or key are.
+type filing struct {
+	name   stream.Subject // empty: there are none
+	create *stream.Entry  // of a message without a key
+	alone  bool           // nobody touched the create: it is not filed, and all that there is
+	header header         // of a message without a key that is not alone
+}
+
+// file finds what a query by message or key is about.
+func (r *reader) file(q *stream.Query) (f filing, err error) {
 	if q.Key != "" {
-		return stream.KeySubject(q.Key), nil, nil
+		f.name = stream.KeySubject(q.Key)
+		return f, nil
 	}
 	v := r.v
 	if q.Message <= v.Base || q.Message > v.Head || v.num == 0 {
-		return "", nil, nil
+		return f, nil
 	}
 	if q.Message <= v.Floor {
 		return r.trimmed(q.Message)
@@ -32,51 +40,51 @@ func (r *reader) subject(q *stream.Query) (s stream.Subject, single *stream.Entr
 	e, err := r.entry(q.Message)
 	switch {
 	case err != nil:
-		return "", nil, err
+		return f, err
 	case e.Kind == stream.Put && e.Message == e.Serial:
-		return stream.KeySubject(e.Key), nil, nil
+		f.name = stream.KeySubject(e.Key)
+		return f, nil
 	case e.Kind != stream.Create:
-		return "", nil, nil
+		return f, nil
 	}
-	s = stream.MessageSubject(q.Message)
+	f.name, f.create, f.alone = stream.MessageSubject(q.Message), e, true
 	if v.Mutated {
-		_, ok, err := r.header(s)
-		if err != nil || ok {
-			return s, nil, err
-		}
+		var touched bool
+		f.header, touched, err = r.header(f.name)
+		f.alone = !touched
 	}
-	return s, e, nil
+	return f, err
 }
 
 // trimmed finds the key of a message whose first put was trimmed: the message may still be there.
-func (r *reader) trimmed(message uint64) (s stream.Subject, single *stream.Entry, err error) {
+func (r *reader) trimmed(message uint64) (f filing, err error) {
 	if !r.v.Mutated {
-		return "", nil, nil
+		return f, nil
 	}
 	key, ok, err := r.l.alias(r.src, aliasKey(nil, r.v.num, message))
 	if err != nil || !ok {
-		return "", nil, err
+		return f, err
 	}
-	s = stream.KeySubject(key)
-	h, ok, err := r.header(s)
-	if err != nil || !ok || h.Message != message || !r.v.alive(s, &h.Header) {
-		return "", nil, err
+	name := stream.KeySubject(key)
+	h, ok, err := r.header(name)
+	if err == nil && ok && h.Message == message && r.v.alive(name, &h.Header) {
+		f.name = name
 	}
-	return s, nil, nil
+	return f, err
 }
 
 func (r *reader) subjectEntries(q *stream.Query, s span, c *collect) error {
-	name, single, err := r.subject(q)
-	if err != nil || name == "" {
+	at, err := r.file(q)
+	if err != nil || at.name == "" {
 		return err
 	}
-	if single != nil {
-		if single.Serial >= s.lo && single.Serial <= s.hi {
-			c.add(single)
+	if at.alone {
+		if n := at.create.Serial; n >= s.lo && n <= s.hi {
+			c.add(at.create)
 		}
 		return nil
 	}
-	return r.index(name, s, q.Reverse, func(serial uint64, kind stream.Kind, message uint64) (bool, error) {
+	return r.index(at.name, s, q.Reverse, func(serial uint64, kind stream.Kind, message uint64) (bool, error) {
 		if q.RowsOnly && !kind.Row() || q.Message != 0 && message != q.Message {
 			return true, nil
 		}
@@ -155,24 +163,28 @@ func (r *reader) state(q *stream.Query, p *stream.Page) error {
 	if err != nil || r.v.num == 0 {
 		return err
 	}
-	name, single, err := r.subject(q)
-	if err != nil || name == "" {
+	filed, err := r.file(q)
+	if err != nil || filed.name == "" || filed.create != nil && at < filed.create.Serial {
 		return err
 	}
-	if single != nil {
-		if single.Serial <= at {
-			p.Entries = []*stream.Entry{single}
-		}
+	if filed.alone {
+		p.Entries = []*stream.Entry{filed.create}
 		return nil
 	}
-	h, ok, err := r.header(name)
-	if err != nil || !ok || !r.v.alive(name, &h.Header) {
-		return err
+	name, h := filed.name, filed.header
+	if filed.create == nil {
+		var ok bool
+		if h, ok, err = r.header(name); err != nil || !ok || !r.v.alive(name, &h.Header) {
+			return err
+		}
 	}
 	fold := r.l.opt.Folds[q.Ref.Log]
 	f, err := r.start(fold, q.Ref.Log, name, &h, at, q.Message)
 	if err != nil {
 		return err
+	}
+	if c := filed.create; c != nil && f.from == c.Serial {
+		f.put = c
 	}
 	defer func() {
 		if f.at > 0 {
