@@ -71,6 +71,7 @@ type Outbox struct {
 	running bool // the goroutine exists
 	writing bool // it is writing now, without the lock
 	kicked  bool // a Pump is owed
+	pumping bool // one is under way
 	closing bool // the close frame is queued: nothing may follow
 	ended   bool // Ended was called, or is about to be
 }
@@ -137,10 +138,13 @@ func (o *Outbox) Free() int { return max(0, o.limit-o.bytes) }
 func (o *Outbox) Ending() bool { return o.closing || o.err != nil }
 
 // Flush offers everything queued to the socket. If no write is under way and the socket can, that is one attempt that
-// does not block, also while the owner pumps; for what remains the writer is started. Errors reach the owner through
-// Ended, later. Pump need not call it.
+// does not block, also while the owner pumps; for what remains the writer is started. What is queued when a pump is about
+// to begin waits for it, so that both are one write. Errors reach the owner through Ended, later. Pump need not call it.
 func (o *Outbox) Flush() {
 	if o.writing || o.bytes == 0 || o.err != nil {
+		return
+	}
+	if o.kicked && o.running && !o.pumping && !o.closing && o.bytes <= o.limit/2 {
 		return
 	}
 	if !o.sock.CanTryWrite() {

@@ -51,11 +51,11 @@ func (o *Outbox) end() {
 
 // pump calls the owner, without the lock.
 func (o *Outbox) pump() {
-	o.kicked = false
+	o.kicked, o.pumping = false, true
 	o.mu.Unlock() // not release: a Flush may write meanwhile, however long the store takes
 	more := o.owner.Pump()
 	o.mu.Lock()
-	o.kicked = o.kicked || more
+	o.kicked, o.pumping = o.kicked || more, false
 }
 
 // wait blocks until the socket takes something, without the lock, and returns whether it is full again. It offers the
