@@ -142,7 +142,7 @@ func (p *peer) send(text string) {
 func (p *peer) read() (string, ws.OpCode) {
 	p.Helper()
 	for {
-		f, err := ws.ReadFrame(p.in)
+		f, err := readFeedFrame(p.in)
 		if err != nil {
 			p.Fatalf("read: %v", err)
 		}
@@ -387,4 +387,18 @@ func TestFeedClientThatNeverReads(t *testing.T) {
 			t.Fatal("it was never cut off")
 		}
 	}
+}
+
+// readFeedFrame reads one frame, of at most 16 MiB.
+func readFeedFrame(in io.Reader) (ws.Frame, error) {
+	h, err := ws.ReadHeader(in)
+	if err != nil {
+		return ws.Frame{}, err
+	}
+	if h.Length > 16<<20 {
+		return ws.Frame{}, fmt.Errorf("a frame of %d bytes", h.Length)
+	}
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	_, err = io.ReadFull(in, f.Payload)
+	return f, err
 }
