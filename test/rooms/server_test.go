@@ -38,6 +38,11 @@ apps:
 // start runs a whole server in this process until the test ends and returns its address.
 func start(t testing.TB, engine string) (address string) {
 	t.Helper()
+	return serve(t, engine).Addr().String()
+}
+
+func serve(t testing.TB, engine string) *server.Server {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "continuo.yaml")
 	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
@@ -60,7 +65,7 @@ func start(t testing.TB, engine string) (address string) {
 			t.Errorf("the server ended with %v", err)
 		}
 	})
-	return s.Addr().String()
+	return s
 }
 
 // bearer is a token of a user with every right.

@@ -31,11 +31,26 @@ type set struct {
 func (t *topic) run() {
 	for t.collect() {
 		u := &t.turn
+		u.hurry()
 		for _, f := range u.list {
 			t.deliver(f)
 		}
 		t.states.pass(u.bounds.Stream, u.items)
 		t.hub.turned(u)
+	}
+}
+
+// hurry puts the session that published the turn's first item at the head of the list: whoever says something waits for
+// its echo, and the others do not know that they wait.
+func (u *turn) hurry() {
+	if len(u.items) == 0 || u.items[0].Conn == "" || u.items[0].NoEcho {
+		return
+	}
+	for i, f := range u.list {
+		if f.conn == u.items[0].Conn {
+			u.list[0], u.list[i] = f, u.list[0]
+			return
+		}
 	}
 }
 
