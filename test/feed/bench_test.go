@@ -140,7 +140,7 @@ func connect(b *testing.B, addr, login string, buffer int) (net.Conn, *bufio.Rea
 		in = buffered
 	}
 	r := bufio.NewReaderSize(in, 4<<10)
-	f, err := ws.ReadFrame(r)
+	f, err := readFrame(r)
 	if err != nil || !bytes.Contains(f.Payload, []byte(`"login_ok"`)) {
 		b.Fatalf("%v %s", err, f.Payload)
 	}

@@ -169,7 +169,7 @@ func (v *viewer) login(nc net.Conn, s *session) error {
 func (v *viewer) read(nc net.Conn, in io.Reader) (*frame, ws.OpCode, error) {
 	_ = nc.SetReadDeadline(time.Now().Add(10 * time.Second))
 	for {
-		raw, err := ws.ReadFrame(in)
+		raw, err := readFrame(in)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -360,4 +360,18 @@ func timeOf(id string) int64 {
 	text, _, _ := strings.Cut(id, "-")
 	ms, _ := strconv.ParseInt(text, 10, 64)
 	return ms
+}
+
+// readFrame reads one frame, of at most 16 MiB.
+func readFrame(in io.Reader) (ws.Frame, error) {
+	h, err := ws.ReadHeader(in)
+	if err != nil {
+		return ws.Frame{}, err
+	}
+	if h.Length > 16<<20 {
+		return ws.Frame{}, fmt.Errorf("a frame of %d bytes", h.Length)
+	}
+	f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+	_, err = io.ReadFull(in, f.Payload)
+	return f, err
 }

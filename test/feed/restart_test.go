@@ -47,7 +47,7 @@ func (s *server) dial(login map[string]any) *peer {
 func (p *peer) next() frame {
 	p.Helper()
 	for {
-		raw, err := ws.ReadFrame(p.in)
+		raw, err := readFrame(p.in)
 		if err != nil {
 			p.Fatal(err)
 		}

@@ -254,6 +254,9 @@ func (c *Client) get(ctx context.Context, target string, to any) error {
 	return json.Unmarshal(body, to)
 }
 
+// maxFrame is the largest frame that is read.
+const maxFrame = 16 << 20
+
 // socket reads messages and answers pings.
 type socket struct {
 	net.Conn
@@ -262,24 +265,31 @@ type socket struct {
 
 func (s *socket) message() ([]byte, error) {
 	for {
-		f, err := ws.ReadFrame(s.in)
+		h, err := ws.ReadHeader(s.in)
 		if err != nil {
 			return nil, err
 		}
-		switch f.Header.OpCode {
+		if h.Length > maxFrame {
+			return nil, fmt.Errorf("a frame of %d bytes", h.Length)
+		}
+		payload := make([]byte, h.Length)
+		if _, err := io.ReadFull(s.in, payload); err != nil {
+			return nil, err
+		}
+		switch h.OpCode {
 		case ws.OpPing:
-			if err := ws.WriteFrame(s.Conn, ws.MaskFrame(ws.NewPongFrame(f.Payload))); err != nil {
+			if err := ws.WriteFrame(s.Conn, ws.MaskFrame(ws.NewPongFrame(payload))); err != nil {
 				return nil, err
 			}
 		case ws.OpClose:
-			code, reason := ws.ParseCloseFrameData(f.Payload)
-			_ = ws.WriteFrame(s.Conn, ws.MaskFrame(ws.NewCloseFrame(f.Payload)))
+			code, reason := ws.ParseCloseFrameData(payload)
+			_ = ws.WriteFrame(s.Conn, ws.MaskFrame(ws.NewCloseFrame(payload)))
 			if code == 4000 || code == 4001 {
 				return nil, &Fatal{strconv.Itoa(int(code)), reason}
 			}
 			return nil, fmt.Errorf("closed with %d %s", code, reason)
 		case ws.OpText:
-			return f.Payload, nil
+			return payload, nil
 		}
 	}
 }
