@@ -46,9 +46,10 @@ var engines = []string{"memory", "disk"}
 // setup is what a test wants of its server. The zero value works.
 type setup struct {
 	engine string
-	hot    int // entries of the hot window; 0: the default
-	outbox int // bytes; 0: the default
-	narrow bool
+	hot    int    // entries of the hot window; 0: the default
+	outbox int    // bytes; 0: the default
+	narrow bool   // its sockets send little ahead
+	count  bool   // its writes and frames are counted
 	fs     vfs.FS // of the disk engine; nil: in memory, and it can crash
 	app    func(*app.App)
 	// readable fails the reads of the memory engine; nil: never.
@@ -63,6 +64,8 @@ type server struct {
 	fs       *vfs.MemFS
 	dir      string
 	ahead    atomic.Int64 // ms that its clock is ahead of the real one
+
+	counted counts
 
 	store stream.Store
 	hub   *hub.Hub
@@ -140,7 +143,7 @@ func (s *server) open() {
 	s.Helper()
 	store, closer := s.openStore()
 	s.store = store
-	s.hub = hub.New(hub.Options{Store: store, Now: s.now, Frame: gateway.Frame, Window: hub.WindowLimits{Entries: s.hot}})
+	s.hub = hub.New(hub.Options{Store: store, Now: s.now, Frame: s.frame, Window: hub.WindowLimits{Entries: s.hot}})
 	s.node = node.New(node.Options{Store: store, Hub: s.hub, Apps: s.registry, Now: s.now})
 	s.wheel = conn.NewWheel(s.now)
 	s.gate = gateway.New(gateway.Options{Node: s.node, Wheel: s.wheel, Now: s.now, OutboxBytes: s.outbox})
@@ -154,6 +157,10 @@ func (s *server) open() {
 				_ = tcp.SetWriteBuffer(4 << 10)
 			}
 		}
+	}
+	if s.count {
+		s.counted.writes = map[string]*atomic.Int64{}
+		web.Listener = &listener{web.Listener, &s.counted}
 	}
 	web.Start()
 	s.url = web.URL
@@ -173,6 +180,12 @@ func (s *server) open() {
 		s.hub.Close()
 		_ = closer.Close()
 	}
+}
+
+// frame makes the frames of entries, and counts them.
+func (s *server) frame(binary bool, payload []byte) []byte {
+	s.counted.frame()
+	return gateway.Frame(binary, payload)
 }
 
 // crash ends the server as a power cut does and starts it again: what was not synced is gone.

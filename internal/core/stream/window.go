@@ -44,6 +44,37 @@ func (w *Hot[A]) Push(e *Entry, now int64) {
 	w.Evict(now)
 }
 
+// Prepend adds entries that were read anew and that end where the window begins, as many of the newest of them as the
+// limits allow; those that are there already are passed over. It returns how many were added.
+func (w *Hot[A]) Prepend(entries []*Entry, now int64) (added int) {
+	oldest := w.Oldest()
+	for oldest != 0 && len(entries) > 0 && entries[len(entries)-1].Serial >= oldest {
+		entries = entries[:len(entries)-1]
+	}
+	if len(entries) == 0 || oldest != 0 && entries[len(entries)-1].Serial != oldest-1 {
+		return 0
+	}
+	if w.Len() > 0 {
+		now = w.items[w.head].in // it leaves with those after it
+	}
+	bytes := w.bytes
+	for added < len(entries) {
+		e := entries[len(entries)-1-added]
+		bytes += e.Size()
+		if l := w.limits; l.Entries > 0 && w.Len()+added >= l.Entries || l.Bytes > 0 && bytes > l.Bytes {
+			break
+		}
+		w.bytes = bytes
+		added++
+	}
+	items := make([]*HotEntry[A], 0, added+w.Len())
+	for _, e := range entries[len(entries)-added:] {
+		items = append(items, &HotEntry[A]{Entry: e, in: now})
+	}
+	w.items, w.head = append(items, w.items[w.head:]...), 0
+	return added
+}
+
 // Evict drops what is beyond the limits at now (unix ms), oldest first; the newest entry always stays.
 func (w *Hot[A]) Evict(now int64) {
 	l := w.limits

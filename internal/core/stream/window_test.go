@@ -148,3 +148,53 @@ func TestHotWindowAgainstSlice(t *testing.T) {
 		}
 	}
 }
+
+func TestHotWindowPrepend(t *testing.T) {
+	page := func(from, to uint64) (entries []*stream.Entry) {
+		for n := from; n <= to; n++ {
+			entries = append(entries, &stream.Entry{Serial: n})
+		}
+		return entries
+	}
+	size := (&stream.Entry{Serial: 1}).Size()
+	for name, c := range map[string]struct {
+		window         *stream.Hot[string]
+		from, to       uint64
+		added          int
+		oldest, newest uint64
+	}{
+		"to an empty one":               {hot(stream.HotLimits{}, 1, 0), 5, 9, 5, 5, 9},
+		"right before":                  {hot(stream.HotLimits{}, 10, 12), 5, 9, 5, 5, 12},
+		"overlapping":                   {hot(stream.HotLimits{}, 8, 12), 5, 9, 3, 5, 12},
+		"all there":                     {hot(stream.HotLimits{}, 5, 12), 6, 9, 0, 5, 12},
+		"with a gap":                    {hot(stream.HotLimits{}, 11, 12), 5, 9, 0, 11, 12},
+		"nothing":                       {hot(stream.HotLimits{}, 11, 12), 5, 4, 0, 11, 12},
+		"as many as may be":             {hot(stream.HotLimits{Entries: 5}, 10, 12), 5, 9, 2, 8, 12},
+		"into a full one":               {hot(stream.HotLimits{Entries: 3}, 10, 12), 5, 9, 0, 10, 12},
+		"as many bytes as may be":       {hot(stream.HotLimits{Bytes: 4 * size}, 10, 12), 5, 9, 1, 9, 12},
+		"to an empty one with a limit":  {hot(stream.HotLimits{Entries: 2}, 1, 0), 5, 9, 2, 8, 9},
+		"to one whose front was shed":   {hot(stream.HotLimits{Entries: 4}, 1, 40), 30, 36, 0, 37, 40},
+		"to an empty one, and then one": {hot(stream.HotLimits{}, 1, 0), 9, 9, 1, 9, 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := c.window
+			if added := w.Prepend(page(c.from, c.to), 7); added != c.added || w.Oldest() != c.oldest || w.Newest() != c.newest {
+				t.Fatalf("added %d, holds %d to %d", added, w.Oldest(), w.Newest())
+			}
+			bytes := 0
+			for n := w.Oldest(); n <= w.Newest(); n++ {
+				if e := w.At(n); e == nil || e.Serial != n {
+					t.Fatalf("no entry %d", n)
+				}
+				bytes += w.At(n).Size()
+			}
+			if bytes != w.Bytes() {
+				t.Fatalf("counts %d bytes of %d", w.Bytes(), bytes)
+			}
+			w.Push(&stream.Entry{Serial: c.newest + 1}, 8)
+			if w.Newest() != c.newest+1 {
+				t.Fatal("cannot be pushed to any more")
+			}
+		})
+	}
+}

@@ -98,11 +98,7 @@ func (t *topic) page(ctx context.Context, id stream.ID, cursor, to uint64, bound
 	if err != nil {
 		return nil, stream.Bounds{}, err
 	}
-	items := make([]*hot, len(page.Entries))
-	for i, e := range page.Entries {
-		items[i] = &hot{Entry: e}
-	}
-	return items, page.Bounds, nil
+	return t.warm(page), page.Bounds, nil
 }
 
 // putPage queues a page's entries in order. It returns whether it had to stop, and the cursor that it came to. An error

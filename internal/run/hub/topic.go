@@ -108,6 +108,37 @@ func (t *topic) push(entries []*stream.Entry) {
 	t.hub.budget.settle(t)
 }
 
+// warm puts a page that was read into the window if it belongs right before what is there, so that whoever comes back
+// next (after a restart: everybody) need not read and encode it again. It gives the page's items.
+func (t *topic) warm(page stream.Page) []*hot {
+	items := make([]*hot, len(page.Entries))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := page.Bounds
+	same := t.known && !t.gone && b.Stream == t.bounds.Stream && b.Floor == t.bounds.Floor // nothing was cut since it was read
+	if n := len(page.Entries); same && n > 0 && (t.window.Len() > 0 || page.Entries[n-1].Serial == t.bounds.Head) {
+		now := t.hub.opts.Now()
+		if t.window.Len() == 0 {
+			t.share.pushed = now
+		}
+		added := t.window.Prepend(page.Entries, now)
+		for serial := t.window.Oldest(); added > 0; added-- {
+			t.share.cost += int64(t.window.At(serial).Size())
+			serial++
+		}
+		t.hub.budget.settle(t)
+	}
+	for i, e := range page.Entries {
+		if same {
+			items[i] = t.window.At(e.Serial)
+		}
+		if items[i] == nil {
+			items[i] = &hot{Entry: e}
+		}
+	}
+	return items
+}
+
 func (t *topic) ephemeral(e *stream.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
