@@ -42,15 +42,21 @@ func clock() func() int64 {
 	return func() int64 { return 1_766_414_833_000 + 10*ticks.Add(1) }
 }
 
-// open makes a node over a store whose channels keep 20 entries, or 20,000 when long is what a test needs.
+// open makes a node over a store whose channels keep 20,000 entries, or 20 when the test is about retention.
 func open(t testing.TB, store opener, short bool) *Node {
+	t.Helper()
+	if short {
+		return openKeeping(t, store, 20)
+	}
+	return openKeeping(t, store, 20_000)
+}
+
+// openKeeping makes a node whose channels keep so many entries, and the latest of each key.
+func openKeeping(t testing.TB, store opener, entries uint64) *Node {
 	t.Helper()
 	p := app.Default(app.Development)
 	p.Durability = stream.Interval
-	p.Retention = stream.Retention{Entries: 20_000, KeepLatest: true}
-	if short {
-		p.Retention.Entries = 20
-	}
+	p.Retention = stream.Retention{Entries: entries, KeepLatest: true}
 	a, err := app.New(app.App{ID: "app", Mode: app.Development, Enabled: true, Policies: []app.Policy{p}, Keys: []app.Key{{Key: "k", Secret: "s", Enabled: true}}})
 	if err != nil {
 		t.Fatal(err)
