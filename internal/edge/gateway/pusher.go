@@ -59,7 +59,7 @@ func (g *Gateway) admit(key string, r *http.Request) (*app.App, pusher.Refusal) 
 		return nil, pusher.UnknownApp
 	case a.Usable(k) != nil:
 		return a, pusher.DisabledApp
-	case !a.AllowsOrigin(r.Header.Get("Origin")):
+	case r.Header.Get("Origin") != "" && !a.AllowsOrigin(r.Header.Get("Origin")): // only browsers send one
 		return a, pusher.BadOrigin
 	case g.full():
 		return a, pusher.NodeFull
