@@ -58,8 +58,11 @@ func (s *roomsSession) authenticate(c *conn.Conn, raw string) {
 	}()
 }
 
-// pageBytes bounds what one page shows, so that a page of large messages cannot take all memory.
+// pageBytes bounds what one page over HTTP shows, so that a page of large messages cannot take all memory. Pages over a
+// socket are bounded by a part of its outbox: a client that asks for one must not be cut off by it.
 const pageBytes = 1 << 20
+
+func (g *Gateway) scrollBytes() int { return min(pageBytes, g.opts.OutboxBytes/4) }
 
 // scroll reads a page of history.
 func (s *roomsSession) scroll(ctx context.Context, e session.Scroll) session.Scrolled {
@@ -68,7 +71,7 @@ func (s *roomsSession) scroll(ctx context.Context, e session.Scroll) session.Scr
 	if err != nil {
 		return session.Scrolled{Err: err}
 	}
-	q := node.HistoryQuery{Ref: e.Ref, Reverse: !asked.OldestFirst, Limit: asked.Limit, Bytes: pageBytes, AsOf: asked.AsOf, Stream: asked.Stream,
+	q := node.HistoryQuery{Ref: e.Ref, Reverse: !asked.OldestFirst, Limit: asked.Limit, Bytes: s.gateway.scrollBytes(), AsOf: asked.AsOf, Stream: asked.Stream,
 		From: asked.Serials.Start, To: asked.Serials.End}
 	switch {
 	case asked.Serial == 1 && !asked.OldestFirst:
@@ -87,10 +90,15 @@ func (s *roomsSession) scroll(ctx context.Context, e session.Scroll) session.Scr
 	case h.More && len(h.Rows) == 0:
 		return session.Scrolled{Err: fault.New(fault.Unavailable, "retention passed the page while it was read: repeat the request")}
 	}
-	out := session.Scrolled{More: h.More, Truncated: truncated(&asked, &h)}
-	for i := range h.Rows {
+	out := session.Scrolled{}
+	for i, size := 0, 0; i < len(h.Rows); i++ {
+		if size += len(h.Rows[i].State.Data.Bytes); i > 0 && size > s.gateway.scrollBytes() { // appends have made it grow
+			h.Rows, h.More = h.Rows[:i], true
+			break
+		}
 		out.Rows = append(out.Rows, h.Rows[i].State)
 	}
+	out.More, out.Truncated = h.More, truncated(&asked, &h)
 	if h.More {
 		out.Next = asked.Next(seal, h.Rows[len(h.Rows)-1].Entry.Serial, h.Bounds.Stream, h.AsOf)
 	}

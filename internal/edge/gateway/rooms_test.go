@@ -453,6 +453,47 @@ func TestRoomsSnapshot(t *testing.T) {
 	}
 }
 
+// TestRoomsLargePages scrolls through messages that appends have made large: pages are as long as the outbox lets them be.
+func TestRoomsLargePages(t *testing.T) {
+	r := newRig(t, nil)
+	ref := stream.Ref{App: "app", Channel: "room"}
+	text := stream.Data{Type: stream.Text, Bytes: bytes.Repeat([]byte("x"), 5000)}
+	for i := range 20 {
+		ps := []node.Publish{{Ref: ref, Entry: stream.Entry{Kind: stream.Create, Event: "chat.message", Data: text}}}
+		for range 5 {
+			ps = append(ps, node.Publish{Ref: ref, Entry: stream.Entry{Kind: stream.Append, Message: uint64(6*i + 1), Data: text}})
+		}
+		if _, err := r.node.Publish(t.Context(), ps...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, _, _ := r.visit("")
+	p.greeted()
+	ask, pages, items := `{"kind":"client.history","room_id":"room"}`, 0, 0
+	for ask != "" {
+		p.send(ask)
+		var page struct {
+			Items []struct{ Text string }
+			Next  string `json:"next_cursor"`
+		}
+		if err := json.Unmarshal([]byte(p.want(`"kind":"room.history"`)), &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range page.Items {
+			if len(item.Text) != 30_000 {
+				t.Fatalf("a message of %d bytes", len(item.Text))
+			}
+		}
+		pages, items, ask = pages+1, items+len(page.Items), ""
+		if page.Next != "" {
+			ask = fmt.Sprintf(`{"kind":"client.history","room_id":"room","cursor":%q}`, page.Next)
+		}
+	}
+	if items != 20 || pages != 10 {
+		t.Errorf("%d messages in %d pages, want 20 in 10", items, pages)
+	}
+}
+
 // TestRoomsSnapshotStitches resumes from every snapshot: nothing is missed, nothing is there twice.
 func TestRoomsSnapshotStitches(t *testing.T) {
 	r := newRig(t, nil)

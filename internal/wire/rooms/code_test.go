@@ -76,3 +76,23 @@ func TestCheckUser(t *testing.T) {
 		}
 	}
 }
+
+// TestReadsAreBounded asks for members faster than they can be told.
+func TestReadsAreBounded(t *testing.T) {
+	m, err := machineFor("user=ann", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Step(began, session.Opened{ID: "s"}, nil)
+	ask := session.Frame{Data: []byte(`{"kind":"client.presence","room_id":"room"}`)}
+	for i := range maxReads + 1 {
+		out := m.Step(began, ask, nil)
+		if _, asked := out[0].(session.List); asked != (i < maxReads) {
+			t.Fatalf("request %d: %+v", i, out)
+		}
+	}
+	m.Step(began, session.Listed{Tag: ledgerTags | 1}, nil)
+	if out := m.Step(began, ask, nil); len(out) != 1 {
+		t.Fatalf("after an answer: %+v", out)
+	}
+}

@@ -31,6 +31,27 @@ func (l *ledger) add(r *Request) session.Tag {
 	return tag
 }
 
+// maxReads is how many reads of a connection may be under way.
+const maxReads = 4
+
+// reads is how many requests of a kind wait for their answer.
+func (l *ledger) reads(kind string) (n int) {
+	for _, a := range l.waiting {
+		if a.kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// mayRead refuses a read when too many are under way: each costs the server more than it costs the client.
+func (m *Machine) mayRead(r *Request) error {
+	if m.asked.reads(r.Kind) >= maxReads {
+		return fault.New(fault.RateLimited, "%d requests of this kind are under way: wait for their answers", maxReads)
+	}
+	return nil
+}
+
 func (l *ledger) take(tag session.Tag) (ask, bool) {
 	a, ok := l.waiting[tag]
 	delete(l.waiting, tag)
@@ -44,6 +65,9 @@ func (m *Machine) history(r *Request) error {
 		return err
 	}
 	if err := m.can(name, auth.History); err != nil {
+		return err
+	}
+	if err := m.mayRead(r); err != nil {
 		return err
 	}
 	q := session.HistoryQuery{}

@@ -266,6 +266,9 @@ func (m *Machine) presence(r *Request) error {
 	if err := m.can(name, auth.Presence); err != nil {
 		return err
 	}
+	if err := m.mayRead(r); err != nil {
+		return err
+	}
 	e := session.List{Ref: stream.Ref{App: m.opts.App.ID, Channel: name.String(), Log: stream.Presence}}
 	if e.Serial, e.AtSerial, err = r.number("at_presence_id"); err != nil {
 		return err
