@@ -12,6 +12,8 @@ GOTEST_TIMEOUT ?= 15m
 BENCH        ?= .
 BENCHTIME    ?= 1s
 FUZZTIME     ?= 20s
+SIM_SEEDS    ?= 2000
+SIM_FROM     ?= 1
 PKG          ?= ./...
 
 STATICCHECK := $(GO) tool -modfile=tools/go.mod staticcheck
@@ -25,7 +27,7 @@ export GO PYTHON GOTEST_TIMEOUT BENCH BENCHTIME FUZZTIME PKG
 help: ## show this help
 	@echo "Continuo $(VERSION). Targets:"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: PKG=./internal/core/... BENCH=regexp BENCHTIME=$(BENCHTIME) FUZZTIME=$(FUZZTIME) GOTEST_TIMEOUT=$(GOTEST_TIMEOUT)"
+	@echo "Variables: PKG=./internal/core/... BENCH=regexp BENCHTIME=$(BENCHTIME) FUZZTIME=$(FUZZTIME) SIM_SEEDS=$(SIM_SEEDS) SIM_FROM=$(SIM_FROM) GOTEST_TIMEOUT=$(GOTEST_TIMEOUT)"
 
 .PHONY: build
 build: ## build the static binary bin/continuo
@@ -82,6 +84,10 @@ bench-compare: build ## Continuo beside the peers that install as packages, same
 .PHONY: fuzz
 fuzz: ## run each fuzz target of the tree for FUZZTIME
 	@scripts/fuzz.sh
+
+.PHONY: sim
+sim: ## worlds from seeds, as many as SIM_SEEDS from SIM_FROM on, with the race detector
+	$(GO) test -race -count=1 -timeout 0 ./internal/sim -run TestSeeds -v -sim.seeds=$(SIM_SEEDS) -sim.from=$(SIM_FROM) | grep -v -e '^=== ' -e '--- PASS'
 
 .PHONY: clean
 clean: ## remove what the other targets made

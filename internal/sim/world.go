@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"testing/synctest"
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
@@ -74,7 +75,7 @@ func Run(o Options) Report {
 	w.slow = &slow{rnd: o.random(rndSlow), max: []int{0, 300, 3000, 20_000}[rnd.IntN(4)]}
 	w.tick = []time.Duration{1, time.Millisecond, 10 * time.Millisecond}[rnd.IntN(3)]
 	w.design()
-	w.end = time.Now().Add(time.Duration(2000+rnd.IntN(4000)) * time.Millisecond)
+	w.end = time.Now().Add(time.Duration(1500+rnd.IntN(2500)) * time.Millisecond)
 	w.start(memory.New(memory.Options{Epoch: fmt.Sprintf("%032x", o.Seed), Boot: fmt.Sprintf("%032x", o.Seed), Now: now, Folds: folds,
 		Rules: func(ref stream.Ref) stream.Rules { return node.Rules(w.apps, ref) },
 		Sync:  w.sync, Survive: w.survive, Readable: w.readable}))
@@ -102,6 +103,7 @@ func Run(o Options) Report {
 	others.Wait()
 	w.heal()
 	time.Sleep(2 * time.Minute) // more than any pause of a client
+	synctest.Wait()             // what clients know is settled
 	w.judgeFeeds(feeds)
 	w.judge(all)
 	close(stop)
