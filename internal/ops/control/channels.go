@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
@@ -55,9 +56,30 @@ func (s *Server) channels(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	for i := range page.Channels {
-		page.Channels[i].Durability = durability(a.Policy(page.Channels[i].Channel).NoLog, a.Policy(page.Channels[i].Channel).Durability)
+		if err := s.complete(r.Context(), a, &page.Channels[i]); err != nil {
+			s.fail(w, err)
+			return
+		}
 	}
 	answer(w, page)
+}
+
+// complete says how durable a channel is. The log of a volatile one is not where the others are listed.
+func (s *Server) complete(ctx context.Context, a *app.App, c *Channel) error {
+	policy := a.Policy(c.Channel)
+	c.Durability = durability(policy.NoLog, policy.Durability)
+	if policy.NoLog || policy.Durability != stream.Volatile {
+		return nil
+	}
+	p, err := s.opts.Node.Store().Read(ctx, stream.Query{Ref: stream.Ref{App: a.ID, Channel: c.Channel}})
+	if err == nil {
+		c.set(p.Bounds)
+	}
+	return err
+}
+
+func (c *Channel) set(b stream.Bounds) {
+	c.Entries, c.Bytes, c.Floor, c.Head, c.HeadTime, c.Keys, c.Stream = b.Retained(), b.RetainedBytes(), b.Floor, b.Head, b.HeadTime, b.Keys, string(b.Stream)
 }
 
 func durability(none bool, d stream.Durability) string {
@@ -109,9 +131,9 @@ func (s *Server) list(ctx context.Context, app, prefix, after string, limit int)
 			out.Next = out.Channels[limit-1].Channel
 			break
 		}
-		b := found[name]
-		out.Channels = append(out.Channels, Channel{Channel: name, Subscribers: subscribers[name], Entries: b.Retained(), Bytes: b.RetainedBytes(),
-			Floor: b.Floor, Head: b.Head, HeadTime: b.HeadTime, Keys: b.Keys, Stream: string(b.Stream)})
+		one := Channel{Channel: name, Subscribers: subscribers[name]}
+		one.set(found[name])
+		out.Channels = append(out.Channels, one)
 	}
 	if out.Next == "" && end != "" && strings.HasPrefix(end, prefix) {
 		out.Next = end
