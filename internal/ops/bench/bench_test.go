@@ -97,6 +97,28 @@ func TestWorkloadsOverEveryProtocol(t *testing.T) {
 	}
 }
 
+func TestHop(t *testing.T) {
+	for _, protocol := range driver.Names() {
+		t.Run(protocol, func(t *testing.T) {
+			target, _ := against(t, protocol, fake.Faults{})
+			r, err := Hop{Channels: 3, Subscribers: 2, Rate: 100, Hops: 200, Rounds: 2, Round: 50 * time.Millisecond}.Run(t.Context(), target)
+			if _, hops := target.Protocol.Session(driver.Sub{}, nil).(driver.Joiner); !hops {
+				if err == nil {
+					t.Error("a protocol whose clients cannot hop must say so")
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			faultless(t, r)
+			if value(t, r, "joins answered") != 20 || value(t, r, "ratio of the two") <= 0 {
+				t.Error(r.Figures)
+			}
+		})
+	}
+}
+
 func TestStorm(t *testing.T) {
 	for _, protocol := range driver.Names() {
 		t.Run(protocol, func(t *testing.T) {

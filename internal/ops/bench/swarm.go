@@ -26,6 +26,7 @@ type swarm struct {
 	settled chan error    // the first failure, or nil when all are ready; capacity 1
 	broken  atomic.Uint64 // connections that ended though nobody asked them to
 	reason  atomic.Pointer[string]
+	joined  atomic.Uint64 // answers to subscriptions after the first of a connection
 }
 
 // member is one subscriber across its connections. Only its goroutine touches it while it runs.
@@ -36,6 +37,7 @@ type member struct {
 	session driver.Session
 	op      func(payload []byte) error // writes to the connection of now
 	isReady bool
+	at      string // the channel that it hopped to; belongs to who makes it hop
 	dialled time.Time
 	onReady func(*member)              // after the handshake of the protocol
 	onMark  func(*member, stamp.Stamp) // after each marked message
@@ -150,6 +152,7 @@ func (m *member) dial(ctx context.Context) (*sock.Conn, error) {
 // Ready is called by the session.
 func (m *member) Ready() {
 	if m.isReady {
+		m.swarm.joined.Add(1)
 		return
 	}
 	m.isReady = true

@@ -22,6 +22,7 @@ type benchCommand struct {
 	Idle     benchIdle     `cmd:"" help:"Connections that do nothing: memory and processor time for each."`
 	Storm    benchStorm    `cmd:"" help:"All clients come back at once and recover what they missed."`
 	Churn    benchChurn    `cmd:"" help:"Clients that connect, subscribe and leave without end."`
+	Hop      benchHop      `cmd:"" help:"Connected clients that join and leave channels: what others feel of it."`
 	Disk     benchDisk     `cmd:"" help:"Appending to a file with an fsync each: the yardstick for durable publishing."`
 	Compare  benchCompare  `cmd:"" help:"Print results that were saved with --json side by side, with ratios."`
 }
@@ -188,6 +189,21 @@ type benchChurn struct {
 // Run measures joining and leaving.
 func (c benchChurn) Run(env *Env) error {
 	return c.run(env, bench.Churn{Workers: c.Workers, Residents: c.Residents, Channels: c.Channels, Count: c.Count, Duration: c.Duration})
+}
+
+type benchHop struct {
+	benchTarget
+	Channels    int           `default:"100" help:"Channels that messages go to."`
+	Subscribers int           `default:"50" help:"Subscribers of each; all of them hop."`
+	Rate        float64       `default:"100" help:"Publishes per second, all channels together."`
+	Hops        float64       `default:"10000" help:"Hops per second: each is a join and a leave."`
+	Rounds      int           `default:"5" help:"Rounds with hops, and as many without."`
+	Round       time.Duration `default:"3s" help:"How long each lasts."`
+}
+
+// Run measures what hopping costs others.
+func (c benchHop) Run(env *Env) error {
+	return c.run(env, bench.Hop{Channels: c.Channels, Subscribers: c.Subscribers, Rate: c.Rate, Hops: c.Hops, Rounds: c.Rounds, Round: c.Round})
 }
 
 type benchDisk struct {

@@ -21,6 +21,7 @@ func TestBenchRunsEveryWorkload(t *testing.T) {
 		{"idle", "--connections=4", "--channels=2", "--settle=1ms"},
 		{"storm", "--clients=3", "--missed=2", "--settle=1ms"},
 		{"churn", "--workers=2", "--count=4", "--duration=20s"},
+		{"hop", "--channels=2", "--subscribers=2", "--hops=200", "--rounds=1", "--round=30ms"},
 	} {
 		t.Run(args[0], func(t *testing.T) {
 			line := append([]string{"bench"}, args...)

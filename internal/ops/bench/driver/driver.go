@@ -59,6 +59,13 @@ type Session interface {
 	Cursor() Cursor
 }
 
+// Joiner is a Session whose connection can have more subscriptions than the first. It gives the messages to send; what
+// joins is reported by another Sink.Ready.
+type Joiner interface {
+	Join(channel string) []byte
+	Leave(channel string) []byte
+}
+
 // Publisher publishes over a connection of its own. Calls must not overlap.
 type Publisher interface {
 	// Publish sends data to a channel and, if the publisher was made to, waits until the server has taken it.

@@ -118,6 +118,16 @@ func (s *pusherSession) subscribe(greeting pusherFrame, send Send) error {
 	return send(s.frame("resume", string(inner)))
 }
 
+// Join implements Joiner.
+func (s *pusherSession) Join(channel string) []byte {
+	return s.frame("subscribe", map[string]any{"channel": channel})
+}
+
+// Leave implements Joiner.
+func (s *pusherSession) Leave(channel string) []byte {
+	return s.frame("unsubscribe", map[string]any{"channel": channel})
+}
+
 // authorize does what an application's backend would: it signs for this socket and this channel.
 func (s *pusherSession) authorize(greeting json.RawMessage, data map[string]any) error {
 	var text string
