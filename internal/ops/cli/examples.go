@@ -37,6 +37,8 @@ func (subscribeCommand) Help() string {
 	return examples(
 		"continuo subscribe news", "what is published from now on",
 		"continuo subscribe news scores --rewind 10", "the newest ten messages of each first",
+		"continuo subscribe news --from 1041", "what was published after that serial, then live",
+		"continuo subscribe orders --cursor-file orders.cursor >> orders.log", "every message once, over any number of runs",
 		"continuo subscribe news --json -n 1 | jq .data", "the next message's data")
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +18,8 @@ type subscribeCommand struct {
 	remote   `embed:""`
 	Channels []string `arg:"" help:"Channels to follow."`
 	Rewind   int      `name:"rewind" placeholder:"N" help:"Print the newest N messages of each channel first."`
+	From     string   `name:"from" placeholder:"[STREAM:]SERIAL" help:"Continue after this position. Without the stream's id, a history that was reset meanwhile is not noticed."`
+	File     string   `name:"cursor-file" placeholder:"FILE" help:"Keep the positions in a file, and continue from them the next time."`
 	Count    int      `name:"count" short:"n" placeholder:"N" help:"Stop after N messages."`
 	JSON     bool     `name:"json" help:"Print each message, and each change of the connection, as one JSON object per line."`
 }
@@ -27,14 +30,20 @@ func (c *subscribeCommand) Run(env *Env) error {
 	out.SetEscapeHTML(false)
 	seen := 0
 	s := &client.Subscriber{URL: c.URL, Key: c.Key, Channels: c.Channels, Rewind: c.Rewind}
+	kept, err := c.begin(s)
+	if err != nil {
+		return err
+	}
 	s.Event = func(e client.Event) error {
 		seen++
-		var err error
 		if c.JSON {
-			err = out.Encode(e)
-		} else {
-			_, err = fmt.Fprintf(env.Stdout, "%s %s %s %s\n", position(e), e.Channel, e.Event, e.Data)
+			return out.Encode(e)
 		}
+		_, err := fmt.Fprintf(env.Stdout, "%s %s %s %s\n", position(e), e.Channel, e.Event, e.Data)
+		return err
+	}
+	s.Moved = func() error {
+		err := kept.save(s.Cursors)
 		if err == nil && c.Count > 0 && seen >= c.Count {
 			err = errEnough
 		}
@@ -47,10 +56,52 @@ func (c *subscribeCommand) Run(env *Env) error {
 		}
 		fmt.Fprintln(env.Stderr, describe(st))
 	}
-	if err := s.Run(env.Context); err != nil && !errors.Is(err, errEnough) {
+	err = s.Run(env.Context)
+	if failed := kept.flush(s.Cursors); failed != nil {
+		return failed
+	}
+	if err != nil && !errors.Is(err, errEnough) {
 		return hint(err, c.URL)
 	}
 	return nil
+}
+
+// begin finds out where to start: at the positions of the file, else at the one that was asked for.
+func (c *subscribeCommand) begin(s *client.Subscriber) (*cursorFile, error) {
+	kept := &cursorFile{path: c.File}
+	cursors, err := kept.load()
+	if err != nil {
+		return nil, err
+	}
+	s.Cursors = cursors
+	if c.From == "" {
+		return kept, nil
+	}
+	from, err := parseCursor(c.From)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range c.Channels {
+		if _, known := cursors[name]; !known {
+			cursors[name] = from
+		}
+	}
+	return kept, nil
+}
+
+// parseCursor reads SERIAL or STREAM:SERIAL.
+func parseCursor(text string) (client.Cursor, error) {
+	var c client.Cursor
+	serial := text
+	if i := strings.LastIndexByte(text, ':'); i >= 0 {
+		c.Stream, serial = text[:i], text[i+1:]
+	}
+	n, err := strconv.ParseUint(serial, 10, 64)
+	if err != nil || strings.HasPrefix(text, ":") {
+		return c, fmt.Errorf("--from %q is no position: give SERIAL, or STREAM:SERIAL as --json shows them", text)
+	}
+	c.Serial = n
+	return c, nil
 }
 
 var errEnough = errors.New("enough")

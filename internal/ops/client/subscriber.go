@@ -20,7 +20,7 @@ import (
 
 // Cursor is the last position seen of a channel.
 type Cursor struct {
-	Stream string `json:"stream_id"`
+	Stream string `json:"stream_id,omitempty"` // empty: the serial of whatever stream is there
 	Serial uint64 `json:"serial"`
 }
 
@@ -55,6 +55,8 @@ type Subscriber struct {
 	Rewind int
 	// Event is called for every message, in order; its error ends Run. The cursor moves after it has returned.
 	Event func(Event) error
+	// Moved is called when a cursor has moved, and after every message; its error ends Run. nil: nobody asks.
+	Moved func() error
 	// State is told of the connection; nil: nobody.
 	State func(State)
 }
@@ -180,16 +182,21 @@ func (l *link) handle(e Event) error {
 		return fmt.Errorf("the server says: %s", e.Data)
 	case name == "sockudo:resume_failed":
 		l.failed(e)
+		return l.moved()
 	case name == "sockudo:resume_success":
 		l.resumed(e)
+		return l.moved()
 	case name == "sockudo:rewind_complete":
+		l.move(e)
 		l.s.tell(State{State: "rewound", Channel: e.Channel})
+		return l.moved()
 	case name == "sockudo_internal:subscription_succeeded", name == "sockudo_internal:position":
 		if name == "sockudo_internal:subscription_succeeded" {
 			l.s.tell(State{State: "subscribed", Channel: e.Channel})
 		}
 		if _, have := l.s.Cursors[e.Channel]; !have || name == "sockudo_internal:position" {
 			l.move(e)
+			return l.moved()
 		}
 	case strings.HasPrefix(name, "sockudo:") && !strings.HasPrefix(name, "sockudo:message."), strings.HasPrefix(name, "sockudo_internal:"):
 	default:
@@ -201,6 +208,17 @@ func (l *link) handle(e Event) error {
 			return fmt.Errorf("%w: %w", errFatal, err)
 		}
 		l.move(e)
+		return l.moved()
+	}
+	return nil
+}
+
+func (l *link) moved() error {
+	if l.s.Moved == nil {
+		return nil
+	}
+	if err := l.s.Moved(); err != nil {
+		return fmt.Errorf("%w: %w", errFatal, err)
 	}
 	return nil
 }
@@ -216,7 +234,8 @@ func (l *link) resumed(e Event) {
 	var text string
 	var d struct {
 		Recovered []struct {
-			Channel string `json:"channel"`
+			Channel  string  `json:"channel"`
+			Position *Cursor `json:"position"`
 		} `json:"recovered"`
 	}
 	if json.Unmarshal(e.Data, &text) != nil || json.Unmarshal([]byte(text), &d) != nil {
@@ -224,6 +243,9 @@ func (l *link) resumed(e Event) {
 	}
 	for _, r := range d.Recovered {
 		delete(l.resuming, r.Channel)
+		if r.Position != nil && r.Position.Stream != "" {
+			l.s.Cursors[r.Channel] = *r.Position
+		}
 	}
 	if len(d.Recovered) > 0 && len(l.resuming) == 0 {
 		l.s.tell(State{State: "resumed", Missed: l.missed})
@@ -234,15 +256,18 @@ func (l *link) failed(e Event) {
 	delete(l.resuming, e.Channel)
 	var text string
 	var d struct {
-		Code    string `json:"code"`
-		Reason  string `json:"reason"`
-		Current string `json:"current_stream_id"`
-		Newest  uint64 `json:"newest_available_serial"`
+		Code    string  `json:"code"`
+		Reason  string  `json:"reason"`
+		Current string  `json:"current_stream_id"`
+		Newest  *uint64 `json:"newest_available_serial"`
 	}
 	if json.Unmarshal(e.Data, &text) != nil || json.Unmarshal([]byte(text), &d) != nil {
 		return
 	}
-	l.s.Cursors[e.Channel] = Cursor{d.Current, d.Newest}
+	delete(l.s.Cursors, e.Channel)
+	if d.Current != "" && d.Newest != nil {
+		l.s.Cursors[e.Channel] = Cursor{d.Current, *d.Newest}
+	}
 	l.s.tell(State{State: "lost", Channel: e.Channel, Reason: d.Code + ": " + d.Reason})
 }
 
