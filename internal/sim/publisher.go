@@ -143,8 +143,8 @@ func (p *publisher) job(k kind, keyed bool) *job {
 }
 
 func (p *publisher) pad() int {
-	if p.rnd.IntN(10) == 0 {
-		return p.rnd.IntN(3000)
+	if p.rnd.IntN(20) == 0 {
+		return p.rnd.IntN(2000)
 	}
 	return p.rnd.IntN(100)
 }
