@@ -21,8 +21,11 @@ var (
 // TestSeeds lets worlds live, and none may break a promise.
 func TestSeeds(t *testing.T) {
 	first, n := *from, *seeds
-	if *oneSeed > 0 {
+	switch {
+	case *oneSeed > 0:
 		first, n = *oneSeed, 1
+	case testing.Short():
+		n = min(n, 20)
 	}
 	var mu sync.Mutex
 	var sum Counts
