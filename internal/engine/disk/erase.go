@@ -14,8 +14,11 @@ import (
 type erasure struct {
 	everything bool // look at every row of the stream: purge and reset
 	keyed      []keyedEntry
-	state      map[string]uint64 // keys that were looked at, with the serial of their new checkpoint row
+	state      map[string]checkpointed // keys that were looked at
 }
+
+// checkpointed is a key's new row in the checkpoint: its serial and message, 0 when the key has none.
+type checkpointed struct{ at, message uint64 }
 
 type keyedEntry struct {
 	key    string
@@ -25,9 +28,9 @@ type keyedEntry struct {
 
 func (x *erasure) add(e *stream.Entry) {
 	if x.state == nil {
-		x.state = make(map[string]uint64)
+		x.state = make(map[string]checkpointed)
 	}
-	x.state[e.Key] += 0
+	x.state[e.Key] = checkpointed{}
 	x.keyed = append(x.keyed, keyedEntry{e.Key, e.Serial, e.Kind == stream.Put && e.Message == e.Serial})
 }
 
@@ -109,7 +112,7 @@ func (x *eraser) rows(j *cutJob) error {
 	for key, checkpoint := range j.erase.state {
 		err := x.filed(subjectKey(nil, tagState, x.num, stream.KeySubject(key)), func(serial uint64, v []byte) bool {
 			if j.keep {
-				return serial <= x.floor && serial != checkpoint
+				return serial <= x.floor && serial != checkpoint.at
 			}
 			return over(serial, v, j.after)
 		})
@@ -192,11 +195,14 @@ func (x *eraser) headers(ctx context.Context, j *cutJob) error {
 			return err
 		}
 	} else {
-		for key := range j.erase.state {
-			keys = append(keys, key)
+		// What the checkpoint holds is not over. Looking for itself would cost the committer a read for every key.
+		for key, row := range j.erase.state {
+			if row.at == 0 {
+				keys = append(keys, key)
+			}
 		}
 		for _, e := range j.erase.keyed {
-			if e.first {
+			if e.first && j.erase.state[e.key].message != e.serial {
 				aliases = append(aliases, e)
 			}
 		}

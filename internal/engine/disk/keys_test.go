@@ -141,7 +141,7 @@ func TestManyKeysInLittleMemory(t *testing.T) {
 	ctx := context.Background()
 	ref := channels(1)[0]
 	s := openT(t, t.TempDir(), Options{Folds: map[stream.Log]stream.Fold{stream.Messages: message.Fold}, FreeReserve: -1,
-		CacheBytes: 1 << 20, MemTableBytes: 1 << 20, Rules: func(stream.Ref) stream.Rules {
+		Rules: func(stream.Ref) stream.Rules {
 			return stream.Rules{Durability: stream.Interval, Retention: stream.Retention{Entries: 10_000, KeepLatest: true}}
 		}})
 	defer s.Close()

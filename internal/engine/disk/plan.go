@@ -87,7 +87,7 @@ func (j *cutJob) scan(r *reader, fold stream.Fold) error {
 				j.rows = append(j.rows, stateRow{stream.KeySubject(key), f.folded})
 			}
 			if f.live {
-				j.erase.state[key] = f.at
+				j.erase.state[key] = checkpointed{f.at, f.message}
 			}
 			continue
 		}
