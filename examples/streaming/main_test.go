@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/continuo-rt/continuo/internal/ops/config"
+	"github.com/continuo-rt/continuo/internal/ops/server"
+)
+
+// TestDemo plays the demo against a server of its own.
+func TestDemo(t *testing.T) {
+	cfg, problems := config.Load(config.Sources{File: "demo.yaml", Data: []byte("mode: development\nlisten: 127.0.0.1:0\ndrain: 200ms\n" +
+		"app: {id: app, key: key, secret: secret-of-the-demo}\n"), Env: []string{"CONTINUO_DATA=" + filepath.Join(t.TempDir(), "data")}})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	s, err := server.New(server.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	var out bytes.Buffer
+	d := demo{api: api{url: "http://" + s.Addr().String(), app: "app", key: "key", secret: "secret-of-the-demo"}, channel: "answer-1", out: &out}
+	if err := d.run(); err != nil {
+		t.Fatalf("%v after\n%s", err, out.String())
+	}
+	for _, line := range []string{
+		`from the start +has all of it: began with 0 bytes, then \d+ fragments, of which 0 were replayed`,
+		`joins late +has all of it: began with [1-9]\d+ bytes, then \d+ fragments, of which 0 were replayed`,
+		`loses its connection +has all of it: began with 0 bytes, then \d+ fragments, of which [1-9]\d* were replayed`,
+		`wants it whole +has all of it: began with 0 bytes`,
+	} {
+		if !regexp.MustCompile(line).Match(out.Bytes()) {
+			t.Errorf("no line %s in\n%s", line, out.String())
+		}
+	}
+}
