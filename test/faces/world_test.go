@@ -186,19 +186,24 @@ func (s *socket) send(v any) error {
 // read gives the next data frame.
 func (s *socket) read() (raw []byte, binary bool, err error) {
 	for {
-		f, err := ws.ReadFrame(s.in)
-		switch {
-		case err != nil:
+		h, err := ws.ReadHeader(s.in)
+		if err != nil || h.Length > 1<<24 {
+			return nil, false, fmt.Errorf("a frame of %d bytes: %w", h.Length, err)
+		}
+		payload := make([]byte, h.Length)
+		if _, err := io.ReadFull(s.in, payload); err != nil {
 			return nil, false, err
-		case f.Header.OpCode == ws.OpClose:
-			code, reason := ws.ParseCloseFrameData(f.Payload)
+		}
+		switch h.OpCode {
+		case ws.OpClose:
+			code, reason := ws.ParseCloseFrameData(payload)
 			return nil, false, fmt.Errorf("closed with %d %s", code, reason)
-		case f.Header.OpCode == ws.OpPing:
-			if _, err := s.Write(ws.MustCompileFrame(ws.MaskFrame(ws.NewPongFrame(f.Payload)))); err != nil {
+		case ws.OpPing:
+			if _, err := s.Write(ws.MustCompileFrame(ws.MaskFrame(ws.NewPongFrame(payload)))); err != nil {
 				return nil, false, err
 			}
-		case f.Header.OpCode == ws.OpText || f.Header.OpCode == ws.OpBinary:
-			return f.Payload, f.Header.OpCode == ws.OpBinary, nil
+		case ws.OpText, ws.OpBinary:
+			return payload, h.OpCode == ws.OpBinary, nil
 		}
 	}
 }

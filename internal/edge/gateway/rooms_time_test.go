@@ -156,14 +156,14 @@ func TestRoomsSilence(t *testing.T) {
 		start := time.Now()
 		time.AfterFunc(10*time.Minute, func() { _ = p.Close() })
 		for { // pongs are sent by the reader
-			f, err := ws.ReadFrame(p.in)
+			h, err := ws.ReadHeader(p.in) // its pings carry nothing
 			if err != nil {
 				break
 			}
-			if f.Header.OpCode == ws.OpClose {
-				b.Fatalf("closed after %s though it answered every ping", time.Since(start))
+			if h.OpCode != ws.OpPing || h.Length > 0 {
+				b.Fatalf("%+v after %s though it answered every ping", h, time.Since(start))
 			}
-			if err := ws.WriteFrame(p.Conn, ws.MaskFrame(ws.NewPongFrame(f.Payload))); err != nil {
+			if err := ws.WriteFrame(p.Conn, ws.MaskFrame(ws.NewPongFrame(nil))); err != nil {
 				break
 			}
 		}
@@ -171,9 +171,9 @@ func TestRoomsSilence(t *testing.T) {
 
 		mute := b.enter("bob", time.Hour)
 		start = time.Now()
-		f, err := ws.ReadFrame(mute.in)
-		if err != nil || f.Header.OpCode != ws.OpPing {
-			b.Fatalf("%v %v, want a ping", f.Header.OpCode, err)
+		h, err := ws.ReadHeader(mute.in)
+		if err != nil || h.OpCode != ws.OpPing {
+			b.Fatalf("%+v %v, want a ping", h, err)
 		}
 		b.at(start, 25*time.Second)
 		mute.want("close 4202")
