@@ -81,6 +81,8 @@ func (w *world) start() {
 	if err := w.cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
+	started := w.cmd
+	w.t.Cleanup(func() { _ = started.Process.Kill() })
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
