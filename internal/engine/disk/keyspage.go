@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -48,6 +49,7 @@ type keysReader struct {
 
 	put, ancestor stream.Entry // of the key at hand
 	entries       [2]*stream.Entry
+	row           []byte // key of a state row
 }
 
 // candidate is a key that may be live at the page's serial.
@@ -147,12 +149,44 @@ func (k *keysReader) puts(list []candidate) error {
 	return nil
 }
 
+// kept takes the state of a key from its row at the newest entry, if there is one: checkpoints have one for each key,
+// in order for keys of the same length, so that the iterator mostly stands before it.
+func (k *keysReader) kept(name stream.Subject, c *candidate) (bool, error) {
+	it, err := k.iter(&k.states, tagState)
+	if err != nil {
+		return false, err
+	}
+	k.row = subjectSerialKey(k.row[:0], tagState, k.v.num, name, c.Last)
+	if !(it.Valid() && it.Next() && bytes.Equal(it.Key(), k.row)) && !(it.SeekGE(k.row) && bytes.Equal(it.Key(), k.row)) {
+		return false, k.l.readError(it.Error())
+	}
+	v, err := it.ValueAndErr()
+	if err != nil {
+		return false, k.l.readError(err)
+	}
+	f, err := decodeState(c.Last, v)
+	if err != nil {
+		return false, k.l.corrupt("a state row", err)
+	}
+	if f.row <= k.v.ended {
+		return false, nil
+	}
+	c.state, c.live, c.folded = k.buf.clone(f.state), f.live, true
+	return true, nil
+}
+
 // rest folds a key in the general way, unless that was done.
 func (k *keysReader) rest(c *candidate) error {
 	if c.folded {
 		return nil
 	}
 	name := stream.KeySubject(c.key)
+	if c.Last <= k.p.At && (c.Last <= k.v.Floor || c.base == c.Last) {
+		ok, err := k.kept(name, c)
+		if ok || err != nil {
+			return err
+		}
+	}
 	f, err := k.foldTo(k.fold, k.q.Ref.Log, name, &c.header, k.p.At)
 	c.state, c.live, c.folded = f.state, f.live, true
 	if f.steps > 1 && c.Last <= k.p.At {
