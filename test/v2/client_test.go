@@ -2,6 +2,7 @@ package v2
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +29,7 @@ type position struct {
 // client does what V2 clients do: it stores the position of every frame that has a channel and a serial, and forgets it
 // on resume_failed. It lives through many connections. Unless it dedups, nothing but positions hides a duplicate.
 type client struct {
+	corked *bytes.Buffer // frames that go out together
 	testing.TB
 	server    *server
 	query     string // beside protocol=2
@@ -128,7 +130,11 @@ func (c *client) send(event string, data any) {
 
 func (c *client) sendRaw(text string) {
 	c.Helper()
-	if err := ws.WriteFrame(c.nc, ws.MaskFrame(ws.NewTextFrame([]byte(text)))); err != nil {
+	var to io.Writer = c.nc
+	if c.corked != nil {
+		to = c.corked
+	}
+	if err := ws.WriteFrame(to, ws.MaskFrame(ws.NewTextFrame([]byte(text)))); err != nil {
 		c.Fatal(err)
 	}
 }
@@ -260,9 +266,19 @@ func (c *client) resume(channels ...string) {
 }
 
 // connect dials, subscribes and resumes, in the client's order.
+// The frames go out in one write, since a resume that comes 25 ms after the first subscribe is too late.
 func (c *client) connect(channels ...string) {
 	c.Helper()
 	c.dial()
+	c.corked = &bytes.Buffer{}
+	defer func() {
+		frames := c.corked.Bytes()
+		if c.corked = nil; len(frames) > 0 {
+			if _, err := c.nc.Write(frames); err != nil {
+				c.Fatal(err)
+			}
+		}
+	}()
 	if c.order == "resume first" {
 		c.resume(channels...)
 	}
