@@ -86,6 +86,9 @@ func read(w http.ResponseWriter, r *http.Request) (map[string]string, error) {
 		form := map[string]string{}
 		return form, json.NewDecoder(r.Body).Decode(&form)
 	}
+	if r.Header.Get("Content-Type") == "" { // Sockudo's Python client sends a form without saying so
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
 	if err := r.ParseForm(); err != nil {
 		return nil, err
 	}
