@@ -23,6 +23,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/continuo-rt/continuo/test/frames"
 )
 
 const configuration = `
@@ -135,7 +137,7 @@ func (w *world) join(protocol int, user string) *tab {
 func (x *tab) until(parts ...string) string {
 	x.w.Helper()
 	for {
-		f, err := ws.ReadFrame(x.in)
+		f, err := frames.Read(x.in)
 		if err != nil {
 			x.w.Fatalf("waiting for %q: %v", parts, err)
 		}

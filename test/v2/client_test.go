@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"github.com/continuo-rt/continuo/test/frames"
 )
 
 // patience is how long anything that must happen may take.
@@ -142,7 +144,7 @@ func (c *client) sendRaw(text string) {
 // tryRead gives the next frame, or why there is none.
 func (c *client) tryRead() (frame, error) {
 	for {
-		w, err := ws.ReadFrame(c.in)
+		w, err := frames.Read(c.in)
 		if err != nil {
 			return frame{}, err
 		}

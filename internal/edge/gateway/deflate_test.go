@@ -16,6 +16,7 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/wire/pusher"
+	"github.com/continuo-rt/continuo/test/frames"
 )
 
 // squeezed opens a connection that has negotiated compression, joined "news" and read that.
@@ -47,7 +48,7 @@ func (r *rig) squeezed(compressed bool) *peer {
 // event reads a frame and what is in it.
 func (p *peer) event() (text string, compressed bool) {
 	p.Helper()
-	f, err := ws.ReadFrame(p.in)
+	f, err := frames.Read(p.in)
 	if err != nil {
 		p.Fatal(err)
 	}

@@ -22,8 +22,6 @@ type strm struct {
 	alloc row
 	touch *touch
 
-	queued atomic.Bool // waits for the trimmer
-
 	// Owned by the cache.
 	pins       int
 	prev, next *strm
