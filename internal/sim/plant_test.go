@@ -125,7 +125,7 @@ func TestOracleFindsPlantedFaults(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			for seed := uint64(1); seed <= 10; seed++ {
+			for seed := uint64(1); seed <= 60; seed++ {
 				r := live(t, Options{Seed: seed, Wrap: func(s stream.Store) stream.Store {
 					p := test.plant
 					p.Store = s
