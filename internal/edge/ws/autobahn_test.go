@@ -50,7 +50,7 @@ func TestAutobahnTable(t *testing.T) {
 			note(t, c.id, c.run(t, server))
 		}
 	})
-	t.Cleanup(func() { fmt.Printf("autobahn cases: %d strict OK, %d failed\n", passed.Load(), failed.Load()) })
+	t.Cleanup(func() { t.Logf("summary: autobahn cases: %d strict OK, %d failed", passed.Load(), failed.Load()) })
 }
 
 // run plays a case on a fresh connection.

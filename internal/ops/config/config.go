@@ -96,11 +96,8 @@ type HTTP struct {
 
 // WebSocket rules connections of every face.
 type WebSocket struct {
-	PingInterval    time.Duration `key:"ping_interval" default:"30s" min:"1s" max:"1h" reload:"live" doc:"The server pings a connection that was quiet for this long."`
-	PongTimeout     time.Duration `key:"pong_timeout" default:"20s" min:"1s" max:"1h" reload:"live" doc:"A connection that does not answer a ping within this time is dropped."`
 	ActivityTimeout time.Duration `key:"activity_timeout" default:"120s" min:"1s" max:"1h" reload:"live" doc:"What Pusher clients are told: they ping after so much silence. Whole seconds."`
 	WriteTimeout    time.Duration `key:"write_timeout" default:"30s" min:"100ms" max:"1h" reload:"live" doc:"A connection whose socket takes nothing for this long is closed."`
-	Handshake       time.Duration `key:"handshake_timeout" default:"10s" min:"100ms" max:"5m" doc:"Time for the upgrade, TLS included."`
 	Outbox          Size          `key:"outbox" default:"256KiB" min:"4KiB" max:"64MiB" reload:"live" doc:"Encoded frames that wait for one slow socket. Beyond it the client is read from the log again later, at its own pace."`
 }
 
@@ -115,8 +112,8 @@ type Hot struct {
 // Feed rules the feed face.
 type Feed struct {
 	LoginTimeout time.Duration `key:"login_timeout" default:"10s" min:"100ms" max:"5m" reload:"live" doc:"Time for the login frame."`
-	PingInterval time.Duration `key:"ping_interval" default:"20s" min:"1s" max:"1h" reload:"live" doc:"As websocket.ping_interval, for this face."`
-	PongTimeout  time.Duration `key:"pong_timeout" default:"20s" min:"1s" max:"1h" reload:"live" doc:"As websocket.pong_timeout, for this face."`
+	PingInterval time.Duration `key:"ping_interval" default:"20s" min:"1s" max:"1h" reload:"live" doc:"The server pings a connection of the feed that was quiet for this long."`
+	PongTimeout  time.Duration `key:"pong_timeout" default:"20s" min:"1s" max:"1h" reload:"live" doc:"A connection of the feed that does not answer a ping within this time is dropped."`
 }
 
 // Rooms rules the rooms face.
