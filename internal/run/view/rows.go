@@ -10,7 +10,7 @@ import (
 // Row is what a history row (a create or a put) shows at a serial: the message as the entries after the row, up to the
 // next put of its key, have made it.
 func Row(ctx context.Context, r Reader, ref stream.Ref, row *stream.Entry, at uint64, mutated bool) (message.State, error) {
-	if !mutated || row.Serial == at {
+	if !mutated || row.Serial == at && row.Message == row.Serial {
 		return message.AsOf(row, nil, at)
 	}
 	if row.Key == "" {
@@ -44,7 +44,8 @@ const (
 func asOf(row *stream.Entry, later []*stream.Entry, at uint64, all bool) (s message.State, ok bool, err error) {
 	superseded := false
 	for _, e := range later {
-		if superseded = e.Kind.Row() && e.Serial > row.Serial && e.Serial <= at; superseded {
+		if e.Kind.Row() && e.Serial > row.Serial && e.Serial <= at {
+			superseded, all = e.Message == row.Message, true // another message of the key begins where this one has ended
 			break
 		}
 	}
