@@ -33,7 +33,7 @@ type life struct {
 	over      atomic.Bool // end was called
 	failure   atomic.Pointer[error]
 	opened    atomic.Bool
-	openFails int // flushes that failed while pebble opened
+	openFails atomic.Int32 // flushes that failed while pebble opened
 	openErr   atomic.Pointer[error]
 	stuck     atomic.Bool // pebble panicked with locks held: it cannot be closed
 	workers   sync.WaitGroup
@@ -89,7 +89,7 @@ func (l *life) backgroundError(err error) {
 	}
 	l.opt.Events.err("compaction or flush", err)
 	if !l.opened.Load() {
-		if l.openFails++; l.openFails >= patience {
+		if l.openFails.Add(1) >= patience {
 			l.changeFailed(err)
 			l.fence.raise()
 		}
