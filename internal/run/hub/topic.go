@@ -34,9 +34,13 @@ type topic struct {
 
 	enc sync.Mutex // one encoder at a time, so that no entry is encoded twice
 
+	rollTimer bool // a turn was asked for, when what waits has waited long enough …
+	rollsDue  bool // … and that is now
+
 	// Of the one turn that runs.
 	turn   turn
-	states states // newest states of messages that were encoded
+	states states                   // newest states of messages that were encoded
+	rolls  map[session.Encoder]roll // appends that wait for more
 }
 
 func newTopic(h *Hub, ref stream.Ref) *topic {

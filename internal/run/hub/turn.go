@@ -16,6 +16,7 @@ type turn struct {
 	list     []*Follower
 	echo     bool // some entry hides from its publisher
 	sets     map[session.Encoder]*set
+	rollsDue bool // what waits to be rolled up has waited long enough
 	encoded  int
 	dropped  int
 }
@@ -25,6 +26,9 @@ type set struct {
 	frames   [][]byte // one per item; nil: not meant for this encoder
 	joined   []byte   // their concatenation
 	fleeting [][]byte
+	rolls    bool   // the encoder is a roller: then there are steps instead of frames …
+	steps    []step // …
+	waits    uint64 // … or appends wait from this serial on
 }
 
 // run carries out turns until nothing is left to deliver. Only one runs at a time.
@@ -36,6 +40,9 @@ func (t *topic) run() {
 			t.deliver(f)
 		}
 		t.states.pass(u.bounds.Stream, u.items)
+		if u.rollsDue {
+			clear(t.rolls) // of those that nobody follows with any more
+		}
 		t.hub.turned(u)
 	}
 }
@@ -63,12 +70,14 @@ func (t *topic) collect() bool {
 	if len(u.list) > 4096 && len(t.followers) < 1024 {
 		u.list = nil
 	}
-	*u = turn{list: append(u.list[:0], t.followers...), bounds: t.bounds}
+	*u = turn{list: append(u.list[:0], t.followers...), bounds: t.bounds, rollsDue: t.rollsDue}
+	t.rollsDue = false
 	moved := t.known && t.bounds.Head != t.fanned
-	if !moved && len(t.fleeting) == 0 && !t.changed || len(u.list) == 0 {
+	if !moved && len(t.fleeting) == 0 && !t.changed && !u.rollsDue || len(u.list) == 0 {
 		t.turning = false
 		if len(u.list) == 0 {
 			t.pending, t.fleeting = nil, nil
+			clear(t.rolls)
 		}
 		*u = turn{}
 		return false
@@ -92,6 +101,13 @@ func (t *topic) collect() bool {
 func (t *topic) set(enc session.Encoder) *set {
 	u := &t.turn
 	if s, ok := u.sets[enc]; ok {
+		return s
+	}
+	if wait := rollup(enc); wait > 0 {
+		s := t.rolled(enc, wait)
+		if u.sets[enc] = s; s != nil {
+			t.fleetingFrames(enc, s)
+		}
 		return s
 	}
 	s := &set{frames: make([][]byte, len(u.items))}
@@ -119,10 +135,14 @@ func (t *topic) set(enc session.Encoder) *set {
 			s.joined = append(s.joined, frame...)
 		}
 	}
-	for _, e := range u.fleeting {
-		s.fleeting = append(s.fleeting, t.plain(enc, u.bounds.Stream, e))
-	}
+	t.fleetingFrames(enc, s)
 	return s
+}
+
+func (t *topic) fleetingFrames(enc session.Encoder, s *set) {
+	for _, e := range t.turn.fleeting {
+		s.fleeting = append(s.fleeting, t.plain(enc, t.turn.bounds.Stream, e))
+	}
 }
 
 // deliver gives one follower what the turn holds for it, and offers it to the socket.
@@ -175,6 +195,9 @@ func (t *topic) pass(f *Follower) {
 // must turn behind: an entry is missing, or the outbox is full.
 func (f *Follower) take(u *turn, s *set) bool {
 	head := u.bounds.Head
+	if s.rolls {
+		return f.takeRolled(head, s)
+	}
 	if f.cursor >= head {
 		return true
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/message"
 	"github.com/continuo-rt/continuo/internal/core/session"
@@ -19,7 +20,12 @@ type Encoder struct {
 	Value    bool // V2: data as the JSON value instead of a string
 	Full     bool // V2: appends as the whole text
 	Mutable  bool // V2: creates carry the headers that begin a mutable message, too
+	// Roll is how long live appends may wait for more to the same message, to come as one.
+	Roll time.Duration
 }
+
+// Rollup is Roll, for the hub.
+func (e Encoder) Rollup() time.Duration { return e.Roll }
 
 // Binary implements session.Encoder: JSON is text.
 func (e Encoder) Binary() bool { return false }

@@ -81,6 +81,9 @@ func (m *Machine) encoder(p *app.Policy, fields envelope.Value) Encoder {
 		return Encoder{Protocol: V1}
 	}
 	e := Encoder{Protocol: V2, Value: m.opts.App.Features.V2DataValue, Full: m.opts.Full, Mutable: p.Mutable}
+	if p.Mutable { // elsewhere it would only keep connections from sharing frames
+		e.Roll = m.opts.Rollup
+	}
 	switch s, _ := fields.Get("v2_data").Text(); s {
 	case "value":
 		e.Value = true
