@@ -40,7 +40,7 @@ func TestRollup(t *testing.T) {
 		"appends become one": {func(r *rig) { r.grow(1, "a", "b", "c") }, "4 abc"},
 		"they wait no longer than they may": {func(r *rig) {
 			r.grow(1, "a", "b")
-			time.Sleep(wait + time.Millisecond)
+			<-time.After(wait + time.Millisecond) // of the fake clock
 			r.grow(1, "c")
 		}, "3 ab, 4 c"},
 		"anything else ends the waiting": {func(r *rig) {
