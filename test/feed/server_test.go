@@ -103,7 +103,9 @@ func (s *server) start() {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-			s.listen, s.url = m[1], "http://"+m[1]
+			if s.url == "" { // it keeps the address through restarts
+				s.listen, s.url = m[1], "http://"+m[1]
+			}
 			s.mu.Lock()
 			s.process, s.errs = cmd, &errs
 			s.mu.Unlock()
