@@ -21,6 +21,7 @@ type Counts struct {
 	Sessions, Resumes, Refused        int
 	Delivered, Ephemeral              int
 	Restarts, FailedSyncs, Cuts       int
+	Snapshots                         int
 }
 
 // place is a position in a channel.

@@ -42,6 +42,7 @@ type server struct {
 // boot starts a process over a durable store.
 func (w *world) boot(durable *memory.Store) *server {
 	s := &server{world: w, durable: durable, links: map[*link]struct{}{}}
+	w.ledger.boot(durable) // before the hub hears of anything
 	rules := func(ref stream.Ref) stream.Rules { return node.Rules(w.apps, ref) }
 	volatile := memory.New(memory.Options{Now: now, Rules: rules, Folds: folds, Volatile: true})
 	var log stream.Store = route.New(durable, volatile, rules)
@@ -96,17 +97,43 @@ func (s *server) connect(m session.Machine, idle time.Duration, room int, tls bo
 	return l
 }
 
-// publish is a call of the server's API.
-func (s *server) publish(ctx context.Context, ps ...node.Publish) ([]stream.Result, error) {
+// call begins a call of the server's API, to be ended by done.
+func (s *server) call() (done func(), err error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.dead {
-		s.mu.Unlock()
 		return nil, errors.New("sim: connection refused")
 	}
 	s.running.Add(1)
-	s.mu.Unlock()
-	defer s.running.Done()
+	return s.running.Done, nil
+}
+
+func (s *server) publish(ctx context.Context, ps ...node.Publish) ([]stream.Result, error) {
+	done, err := s.call()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	return s.node.Publish(ctx, ps...)
+}
+
+// pin and snapshot are what the API does for a page of a snapshot.
+func (s *server) pin() (node.Pinned, error) {
+	done, err := s.call()
+	if err != nil {
+		return node.Pinned{}, err
+	}
+	defer done()
+	return s.node.Pin(context.Background(), node.Pin{Ref: stateRef})
+}
+
+func (s *server) snapshot(q node.SnapshotQuery) (node.Snapshot, error) {
+	done, err := s.call()
+	if err != nil {
+		return node.Snapshot{}, err
+	}
+	defer done()
+	return s.node.Snapshot(context.Background(), q)
 }
 
 // die ends the process: of what is on its way to clients a part may still arrive.

@@ -34,6 +34,7 @@ type world struct {
 	opts   Options
 	apps   *app.Registry
 	oracle *Oracle
+	ledger *ledger // judges the channel whose messages change
 	kinds  []kind
 	window hub.WindowLimits
 	budget int64
@@ -62,6 +63,7 @@ const (
 	rndPublishers = 2000
 	rndFeeds      = 3000
 	rndRooms      = 4000
+	rndState      = 5000
 )
 
 func (o Options) random(actor uint64) *rand.Rand { return rand.New(rand.NewPCG(o.Seed, actor)) }
@@ -99,6 +101,14 @@ func Run(o Options) Report {
 		p := &publisher{world: w, number: i, rnd: o.random(rndPublishers + uint64(i))}
 		others.Go(p.live)
 	}
+	state := w.stateClients()
+	for _, c := range state {
+		clients.Go(func() { c.live(stop) })
+	}
+	for _, e := range w.editors() {
+		others.Go(e.live)
+	}
+	others.Go(func() { w.disturbState(o.random(rndState + 200)) })
 	others.Go(func() { w.disturb(o.random(rndChaos)) })
 	others.Wait()
 	w.heal()
@@ -106,6 +116,7 @@ func Run(o Options) Report {
 	synctest.Wait()             // what clients know is settled
 	w.judgeFeeds(feeds)
 	w.judge(all)
+	w.judgeState(state)
 	close(stop)
 	w.down(func() int { return 0 }, false)
 	clients.Wait()
@@ -123,9 +134,10 @@ func (w *world) design() {
 	interval.Durability = stream.Interval
 	volatile.Durability = stream.Volatile
 	tiny.Retention = stream.Retention{Entries: 20}
-	w.apps = apps([]app.Policy{calm, sync, interval, volatile, tiny})
+	w.apps = apps([]app.Policy{calm, sync, interval, volatile, tiny, statePolicy(policy(stateChannel))})
 	w.kinds = []kind{{name: "calm"}, {name: "sync"}, {name: "interval", early: true}, {name: "volatile", volatile: true}, {name: "tiny", bounded: true}}
 	w.oracle = NewOracle(w.kinds)
+	w.ledger = newLedger(w.oracle)
 }
 
 func (w *world) start(durable *memory.Store) {
@@ -249,6 +261,7 @@ func (c *Counts) add(other Counts) {
 	c.Restarts += other.Restarts
 	c.FailedSyncs += other.FailedSyncs
 	c.Cuts += other.Cuts
+	c.Snapshots += other.Snapshots
 }
 
 // nap waits for a whole number of ticks.
