@@ -104,7 +104,7 @@ func (e *editor) count() {
 	case err == nil && m.Live():
 		n, err := strconv.Atoi(string(m.Data.Bytes))
 		if err != nil {
-			e.world.oracle.complain("P4 %s: the counter is %q", stateChannel, m.Data.Bytes)
+			e.world.ledger.complain("P4 %s: the counter is %q", stateChannel, m.Data.Bytes)
 		}
 		guard, value = stream.Guard{IfVersion: m.Version}, n+1
 	case err != nil && fault.KindOf(err) != fault.NotFound:
@@ -146,7 +146,7 @@ func (e *editor) judge(x stream.Entry, guard stream.Guard, r stream.Result) bool
 	k := fault.KindOf(r.Err)
 	free := x.Kind.Row() && guard == stream.Guard{}
 	if free || k != fault.NotFound && k != fault.Conflict && (k != fault.Invalid || x.Kind != stream.Append) {
-		e.world.oracle.complain("P1 %s: %v of %q was refused: %v", stateChannel, x.Kind, x.Key, r.Err)
+		e.world.ledger.complain("P1 %s: %v of %q was refused: %v", stateChannel, x.Kind, x.Key, r.Err)
 	}
 	return false
 }

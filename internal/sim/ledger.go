@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/message"
@@ -86,7 +87,8 @@ const reactions = "reactions:distinct.v1"
 // ledger is what truly happened to the channel whose messages change: every entry that became visible, as the durable
 // store told it, and what editors were told. It judges what clients show.
 type ledger struct {
-	oracle *Oracle
+	oracle     *Oracle
+	complaints atomic.Int32
 
 	mu      sync.Mutex
 	streams map[string]*history
@@ -105,6 +107,13 @@ type ack struct {
 	at   place
 	kind stream.Kind
 	text string // unique
+}
+
+// complain leaves room for what others have to say.
+func (l *ledger) complain(format string, args ...any) {
+	if l.complaints.Add(1) <= 5 {
+		l.oracle.complain(format, args...)
+	}
 }
 
 func newLedger(o *Oracle) *ledger {
@@ -141,12 +150,12 @@ func (l *ledger) take(b stream.Bounds, entries []*stream.Entry) {
 	for _, e := range entries {
 		switch n := e.Serial - h.base - 1; {
 		case n > uint64(len(h.entries)):
-			l.oracle.complain("P1 %s: serial %d of %s became visible after %d", stateChannel, e.Serial, id, h.base+uint64(len(h.entries)))
+			l.complain("P1 %s: serial %d of %s became visible after %d", stateChannel, e.Serial, id, h.base+uint64(len(h.entries)))
 			return
 		case n == uint64(len(h.entries)):
 			h.entries = append(h.entries, e)
 		case h.entries[n].Time != e.Time || h.entries[n].Kind != e.Kind || string(h.entries[n].Data.Bytes) != string(e.Data.Bytes):
-			l.oracle.complain("P1 %s: serial %d of %s was %v %q, and is %v %q", stateChannel, e.Serial, id, h.entries[n].Kind,
+			l.complain("P1 %s: serial %d of %s was %v %q, and is %v %q", stateChannel, e.Serial, id, h.entries[n].Kind,
 				h.entries[n].Data.Bytes, e.Kind, e.Data.Bytes)
 			return
 		}
@@ -180,7 +189,7 @@ func (l *ledger) at(p place) (shapes, uint64, error) {
 func (l *ledger) compare(who string, at place, shown shapes, form func(shape) shape) {
 	want, floor, err := l.at(at)
 	if err != nil {
-		l.oracle.complain("P1 %s: %s is at %v: %v", stateChannel, who, at, err)
+		l.complain("P1 %s: %s is at %v: %v", stateChannel, who, at, err)
 		return
 	}
 	for _, serial := range slices.Sorted(maps.Keys(want)) {
@@ -190,13 +199,13 @@ func (l *ledger) compare(who string, at place, shown shapes, form func(shape) sh
 		case w.key == "" && serial <= floor:
 		case w.deleted && !known:
 		case s != w:
-			l.oracle.complain("P4 %s: %s shows message %d at %v as %+v, known %v; it is %+v", stateChannel, who, serial, at, s, known, w)
+			l.complain("P4 %s: %s shows message %d at %v as %+v, known %v; it is %+v", stateChannel, who, serial, at, s, known, w)
 			return
 		}
 	}
 	for serial, s := range shown {
 		if _, ok := want[serial]; !ok {
-			l.oracle.complain("P4 %s: %s shows message %d at %v, which never was: %+v", stateChannel, who, serial, at, s)
+			l.complain("P4 %s: %s shows message %d at %v, which never was: %+v", stateChannel, who, serial, at, s)
 			return
 		}
 	}
@@ -215,7 +224,7 @@ func (l *ledger) counts(at place, message uint64, value int, who string) {
 	defer l.mu.Unlock()
 	id := fmt.Sprint(at.stream, "/", message, "=", value)
 	if other, ok := l.counted[id]; ok && other != who {
-		l.oracle.complain("%s: %s and %s both counted to %d: an update was lost", stateChannel, other, who, value)
+		l.complain("%s: %s and %s both counted to %d: an update was lost", stateChannel, other, who, value)
 	}
 	l.counted[id] = who
 }
@@ -229,7 +238,7 @@ func (l *ledger) audit() {
 		for _, e := range h.entries {
 			if text := string(e.Data.Bytes); unique(text) {
 				if other, ok := texts[text]; ok {
-					l.oracle.complain("P5 %s: %q is at %v and at %s/%d", stateChannel, text, other, id, e.Serial)
+					l.complain("P5 %s: %q is at %v and at %s/%d", stateChannel, text, other, id, e.Serial)
 				}
 				texts[text] = place{id, e.Serial}
 			}
@@ -237,7 +246,7 @@ func (l *ledger) audit() {
 	}
 	for _, a := range l.acks {
 		if at, ok := texts[a.text]; !ok || at != a.at {
-			l.oracle.complain("P1 %s: %v %q was acknowledged at %v; it is at %v", stateChannel, a.kind, a.text, a.at, at)
+			l.complain("P1 %s: %v %q was acknowledged at %v; it is at %v", stateChannel, a.kind, a.text, a.at, at)
 		}
 	}
 }

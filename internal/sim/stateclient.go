@@ -76,7 +76,7 @@ func (c *stateClient) load() bool {
 		for i := range page.Items {
 			item := &page.Items[i]
 			if _, twice := seen[item.Message()]; twice {
-				c.world.oracle.complain("P4 %s: message %d is twice in a snapshot", stateChannel, item.Message())
+				c.world.ledger.complain("P4 %s: message %d is twice in a snapshot", stateChannel, item.Message())
 			}
 			whole[item.Message()] = shapeOf(item)
 			seen[item.Message()] = shapeOf(item).plain()
@@ -149,9 +149,8 @@ type changed struct {
 
 func (c *stateClient) frame(body []byte) {
 	var f changed
-	o := c.world.oracle
 	if err := json.Unmarshal(body, &f); err != nil {
-		o.complain("%s was sent %q: %v", c.name, body, err)
+		c.world.ledger.complain("%s was sent %q: %v", c.name, body, err)
 		return
 	}
 	switch f.Event {
@@ -161,7 +160,7 @@ func (c *stateClient) frame(body []byte) {
 			stateChannel, c.at.stream, c.at.serial))
 	case "sockudo_internal:subscription_succeeded":
 		if f.place() != c.at {
-			o.complain("P3 %s: %s presented %v and was answered %s", stateChannel, c.name, c.at, body)
+			c.world.ledger.complain("P3 %s: %s presented %v and was answered %s", stateChannel, c.name, c.at, body)
 		}
 	case "sockudo:resume_success":
 		c.compare()
@@ -172,14 +171,14 @@ func (c *stateClient) frame(body []byte) {
 	case "chat", "price", "count", "sockudo:message.update", "sockudo:message.append", "sockudo:message.delete":
 		c.change(&f, body)
 	default:
-		o.complain("%s was sent %s", c.name, body)
+		c.world.ledger.complain("%s was sent %s", c.name, body)
 	}
 }
 
 // moved takes the next position.
 func (c *stateClient) moved(at place, body []byte) bool {
 	if at.stream != c.at.stream || at.serial < c.at.serial {
-		c.world.oracle.complain("P2 %s: %s, at %v, was sent %s", stateChannel, c.name, c.at, body)
+		c.world.ledger.complain("P2 %s: %s, at %v, was sent %s", stateChannel, c.name, c.at, body)
 		return false
 	}
 	c.at = at
@@ -191,7 +190,7 @@ func (c *stateClient) change(f *changed, body []byte) {
 	h := &f.Extras.Headers
 	message, err := strconv.ParseUint(h.Message, 10, 64)
 	if err != nil || h.Version != strconv.FormatUint(f.Serial, 10) || f.Serial <= c.at.serial {
-		c.world.oracle.complain("P2 %s: %s, at %v, was sent %s", stateChannel, c.name, c.at, body)
+		c.world.ledger.complain("P2 %s: %s, at %v, was sent %s", stateChannel, c.name, c.at, body)
 		return
 	}
 	if !c.moved(f.place(), body) {
@@ -241,14 +240,14 @@ func (l *ledger) keyOf(p place) string {
 func (w *world) judgeState(clients []*stateClient) {
 	page, err := w.running().node.Store().Read(context.Background(), stream.Query{Ref: stateRef})
 	if err != nil {
-		w.oracle.complain("%s: the log cannot be read at the end: %v", stateChannel, err)
+		w.ledger.complain("%s: the log cannot be read at the end: %v", stateChannel, err)
 		return
 	}
 	head := place{string(page.Bounds.Stream), page.Bounds.Head}
 	for _, c := range clients {
 		switch behind := w.ledger.shown(c.at, head); {
 		case !c.known || c.at.stream != head.stream || behind > 0:
-			w.oracle.complain("P2 %s: %s ended at %v, known %v, the stream is at %v", stateChannel, c.name, c.at, c.known, head)
+			w.ledger.complain("P2 %s: %s ended at %v, known %v, the stream is at %v", stateChannel, c.name, c.at, c.known, head)
 		default:
 			c.compare()
 		}
