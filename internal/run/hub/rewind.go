@@ -59,13 +59,13 @@ func (f *Follower) prepare(ctx context.Context, s session.Start, b stream.Bounds
 	if page.Bounds.Stream != b.Stream {
 		return out, nil, nil // it was reset meanwhile: the follower will be told
 	}
+	states, err := view.Rows(ctx, f.topic.hub.opts.Store, f.topic.ref, page.Entries, at, page.Bounds)
+	if err != nil {
+		return out, nil, err
+	}
 	r := &rewind{rows: make([]rewound, len(page.Entries))}
 	for i, e := range page.Entries {
-		st, err := view.Row(ctx, f.topic.hub.opts.Store, f.topic.ref, e, at, page.Bounds.Mutated)
-		if err != nil {
-			return out, nil, err
-		}
-		r.rows[len(r.rows)-1-i] = rewound{e, st}
+		r.rows[len(r.rows)-1-i] = rewound{e, states[i]}
 	}
 	n := uint64(len(r.rows))
 	out.Limited = out.Limited || page.More && (s.RewindMS > 0 || n < want)
