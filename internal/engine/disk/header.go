@@ -34,7 +34,7 @@ func decodeHeader(b []byte) (h header, err error) {
 
 // supersedes reports whether the newest entry is a put with which the fold of the key can begin.
 func (h *header) supersedes(log stream.Log, s stream.Subject) bool {
-	return log == stream.Messages && s[0] == 'k' && h.Row == h.Last && !h.Annotated
+	return log == stream.Messages && s[0] == 'k' && h.Row == h.Last && !h.Annotated && (h.Message == h.Row || h.BegunAt != 0)
 }
 
 // A state row is kept after so many entries of a key; for messages without a key Header.StateDue decides.

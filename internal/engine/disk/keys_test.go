@@ -246,3 +246,50 @@ func TestThousandAppends(t *testing.T) {
 		t.Logf("%d appends in %d commits", editors, n)
 	}
 }
+
+// Headers that do not say when their message began, as earlier versions wrote them, are folded from state rows.
+func TestHeadersWithoutABeginning(t *testing.T) {
+	ctx := context.Background()
+	ref := channels(1)[0]
+	s := openT(t, "data", Options{FS: vfs.NewMem(), SweepEvery: -1, Folds: map[stream.Log]stream.Fold{stream.Messages: message.Fold}})
+	defer s.Close()
+	apply(t, s, puts(ref, 0, 1, "0"))
+	l := s.life.Load()
+	st, err := l.pin(ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.unpin(st)
+	key := headerKey(nil, l.visible(st).num, stream.KeySubject("key-000000"))
+	old, _, err := l.header(l.db, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.BegunAt = 0
+	if err := l.db.Set(key, appendHeader(nil, &old), nil); err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < 100; i++ {
+		apply(t, s, puts(ref, 0, 1, fmt.Sprint(i)))
+	}
+	for try := 0; ; try++ { // a caller may be answered a moment before the state is due
+		if err := s.Maintain(ctx); err != nil {
+			t.Fatal(err)
+		}
+		h, _, err := l.header(l.db, key)
+		if err != nil || try > 10_000 {
+			t.Fatalf("%+v, %v", h, err)
+		}
+		if h.base > 0 && h.chain <= 2*keyChain {
+			break
+		}
+	}
+	p, err := s.Keys(ctx, stream.KeysQuery{Ref: ref, Limit: 10})
+	if err != nil || len(p.Rows) != 1 {
+		t.Fatal(len(p.Rows), err)
+	}
+	m, err := message.Decode(p.Rows[0].State)
+	if err != nil || string(m.Data.Bytes) != "99" || m.Version != 100 || m.Begun.Time == 0 {
+		t.Fatalf("%+v, %v", m, err)
+	}
+}
