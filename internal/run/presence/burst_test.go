@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
 	corepresence "github.com/continuo-rt/continuo/internal/core/presence"
@@ -57,34 +58,34 @@ func join(tb testing.TB, w *world, from, n int) []*crowd {
 	return all
 }
 
-// 10,000 joins in a burst share at most 200 syncs.
+// 10,000 joins in a burst share at most 200 syncs, of which each takes a while: what is asked for meanwhile shares the next.
 func TestJoinsShareCommits(t *testing.T) {
-	w := newWorld(t, large)
-	defer w.store.Close()
-	defer w.reg.Close()
-	join(t, w, 0, 10_000)
-	if n := w.syncs.Load(); n > 200 {
-		t.Fatalf("10,000 joins took %d syncs", n)
-	}
-	if n, err := w.reg.Count(t.Context(), room.App, room.Channel); n != 10_000 || err != nil {
-		t.Fatal(n, err)
-	}
-	page, err := w.store.Read(t.Context(), stream.Query{Ref: room, Limit: 20_000})
-	if err != nil || len(page.Entries) != 10_000 {
-		t.Fatal(len(page.Entries), err)
-	}
-	told, last := 0, 0
-	for _, e := range page.Entries {
-		if n := corepresence.NoteOf(e).Count; n > 0 {
-			told, last = told+1, n
+	bubble(t, large, func(w *world) {
+		w.slow = time.Millisecond
+		join(t, w, 0, 10_000)
+		if n := w.syncs.Load(); n > 200 {
+			t.Fatalf("10,000 joins took %d syncs", n)
 		}
-		if corepresence.IsQuiet(e) != (e.Serial > 1000) {
-			t.Fatalf("entry %d: quiet %v", e.Serial, corepresence.IsQuiet(e))
+		if n, err := w.reg.Count(t.Context(), room.App, room.Channel); n != 10_000 || err != nil {
+			t.Fatal(n, err)
 		}
-	}
-	if last != 10_000 || told > 200 {
-		t.Fatalf("%d entries tell the number of members, the last %d", told, last)
-	}
+		page, err := w.store.Read(t.Context(), stream.Query{Ref: room, Limit: 20_000})
+		if err != nil || len(page.Entries) != 10_000 {
+			t.Fatal(len(page.Entries), err)
+		}
+		told, last := 0, 0
+		for _, e := range page.Entries {
+			if n := corepresence.NoteOf(e).Count; n > 0 {
+				told, last = told+1, n
+			}
+			if corepresence.IsQuiet(e) != (e.Serial > 1000) {
+				t.Fatalf("entry %d: quiet %v", e.Serial, corepresence.IsQuiet(e))
+			}
+		}
+		if last != 10_000 || told > 200 {
+			t.Fatalf("%d entries tell the number of members, the last %d", told, last)
+		}
+	})
 }
 
 func BenchmarkBurst(b *testing.B) {

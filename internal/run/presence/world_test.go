@@ -42,6 +42,7 @@ type world struct {
 	subs    atomic.Int64
 	fail    atomic.Pointer[error] // what every append fails with
 	syncs   atomic.Int64
+	slow    time.Duration // what a sync takes, of the bubble's time
 
 	mu     sync.Mutex
 	beside []stream.Entry
@@ -78,7 +79,13 @@ func newWorld(t testing.TB, change func(*app.App)) *world {
 	w.store = memory.New(memory.Options{Now: now, Epoch: "0123456789abcdef0123456789abcdef", Boot: "boot",
 		Rules: func(ref stream.Ref) stream.Rules { return node.Rules(w.apps, ref) },
 		Folds: map[stream.Log]stream.Fold{stream.Presence: corepresence.Fold},
-		Sync:  func() error { w.syncs.Add(1); return nil },
+		Sync: func() error {
+			w.syncs.Add(1)
+			if w.slow > 0 {
+				<-time.After(w.slow)
+			}
+			return nil
+		},
 		Admit: func() error {
 			if err := w.fail.Load(); err != nil {
 				return *err
