@@ -194,7 +194,8 @@ apps:
 
 SIGHUP makes the server read file and variables again. Keys marked "yes" under *reload* take effect at once, for
 everyone who is connected too (those of websocket, feed and rooms: for connections that are opened afterwards); for the
-others the server says that they wait for a restart. A file with faults changes nothing.
+others the server says that they wait for a restart. Connections of an app that is gone or disabled now are told to come back,
+and then refused. A file with faults changes nothing.
 `
 
 const channelsIntro = `

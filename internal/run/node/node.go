@@ -40,8 +40,18 @@ func New(o Options) *Node {
 // Apps is the registry in force.
 func (n *Node) Apps() *app.Registry { return n.apps.Load() }
 
-// SetApps puts a new registry in force. Sessions keep what they were granted.
-func (n *Node) SetApps(r *app.Registry) { n.apps.Store(r) }
+// SetApps puts a new registry in force. Sessions keep what they were granted; those of an app that has gone, or is
+// disabled now, are told to come back, and learn at the door what has become of it.
+func (n *Node) SetApps(r *app.Registry) {
+	for old := range n.apps.Swap(r).All() {
+		if a, ok := r.ByID(old.ID); ok && a.Enabled {
+			continue
+		}
+		for _, one := range n.sessions.Of(old.ID) {
+			one.Post(session.Terminate{Cause: session.Reconnect})
+		}
+	}
+}
 
 // gone stands for an app that has gone.
 var gone = &app.App{Limits: app.DefaultLimits()}

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/continuo-rt/continuo/internal/core/fault"
@@ -208,6 +210,17 @@ func (s *Sessions) All() []Session {
 		}
 	}
 	return all
+}
+
+// Of lists every session of an app.
+func (s *Sessions) Of(app string) []Session {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t := s.apps[app]
+	if t == nil {
+		return nil
+	}
+	return slices.Collect(maps.Values(t.byID))
 }
 
 // Len is how many sessions are connected.

@@ -3,6 +3,7 @@ package node
 import (
 	"testing"
 
+	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/session"
 )
 
@@ -53,5 +54,48 @@ func TestAdopt(t *testing.T) {
 	s.Remove("app", second)
 	if s.Len() != 0 {
 		t.Errorf("%d sessions are left", s.Len())
+	}
+}
+
+// told is a session that keeps why it was ended.
+type told struct {
+	someone
+	why []session.Cause
+}
+
+func (s *told) Post(in session.Input) { s.why = append(s.why, in.(session.Terminate).Cause) }
+
+// TestSetAppsEndsWhatHasGone lets apps stay, be disabled and go.
+func TestSetAppsEndsWhatHasGone(t *testing.T) {
+	registry := func(apps ...app.App) *app.Registry {
+		var made []*app.App
+		for _, a := range apps {
+			a.Mode, a.Keys = app.Production, []app.Key{{Key: "key-" + a.ID, Secret: "secret", Enabled: true}}
+			one, err := app.New(a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			made = append(made, one)
+		}
+		r, faults := app.NewRegistry(made...)
+		if len(faults) > 0 {
+			t.Fatal(faults)
+		}
+		return r
+	}
+	n := New(Options{Apps: registry(app.App{ID: "stays", Enabled: true}, app.App{ID: "disabled", Enabled: true}, app.App{ID: "goes", Enabled: true})})
+	sessions := map[string]*told{}
+	for a := range n.Apps().All() {
+		one := &told{someone: someone{"1"}}
+		if err := n.Sessions().Add(a.ID, one, 0); err != nil {
+			t.Fatal(err)
+		}
+		sessions[a.ID] = one
+	}
+	n.SetApps(registry(app.App{ID: "stays", Enabled: true}, app.App{ID: "disabled"}))
+	for id, want := range map[string]int{"stays": 0, "disabled": 1, "goes": 1} {
+		if got := sessions[id].why; len(got) != want || want > 0 && got[0] != session.Reconnect {
+			t.Errorf("%s: %v", id, got)
+		}
 	}
 }
