@@ -37,6 +37,7 @@ type roll struct {
 	stream stream.ID
 	items  []*hot
 	bytes  int
+	moment step // of a gatherer, in place of items
 }
 
 // step is what followers of a roller are given at once: a frame for one entry, or for several appends to one message. It
@@ -45,10 +46,14 @@ type step struct {
 	frame       []byte // nil: not meant for this encoder
 	first, last uint64
 	conn        string // whom the entry hides from; empty: nobody
+	parts       bool   // it is also for those who know the beginning of it
 }
 
 // rolled makes the set of a turn for a roller: nothing while appends may wait for more, else all that waited.
 func (t *topic) rolled(enc session.Encoder, wait time.Duration) *set {
+	if g, ok := gathers(enc); ok {
+		return t.gathered(enc, g, wait)
+	}
 	u, s := &t.turn, &set{rolls: true}
 	if t.prepare(enc, u.bounds.Stream, u.items, &t.states) != nil {
 		return nil
@@ -159,7 +164,7 @@ func (f *Follower) takeRolled(head uint64, s *set) bool {
 		switch {
 		case f.cursor >= st.last:
 			continue
-		case f.cursor+1 != st.first:
+		case f.cursor+1 < st.first, f.cursor+1 > st.first && !st.parts:
 			return false
 		case st.frame == nil || st.conn != "" && st.conn == f.conn:
 			f.passed()

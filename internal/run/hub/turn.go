@@ -28,7 +28,7 @@ type set struct {
 	fleeting [][]byte
 	rolls    bool   // the encoder is a roller: then there are steps instead of frames …
 	steps    []step // …
-	waits    uint64 // … or appends wait from this serial on
+	waits    uint64 // … and appends wait from this serial on
 }
 
 // run carries out turns until nothing is left to deliver. Only one runs at a time.
