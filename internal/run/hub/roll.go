@@ -49,7 +49,7 @@ type step struct {
 	parts       bool   // it is also for those who know the beginning of it
 }
 
-// rolled makes the set of a turn for a roller: nothing while appends may wait for more, else all that waited.
+// rolled makes the set of a turn for a roller: what waited up to the last entry that is no append, or all when it is time.
 func (t *topic) rolled(enc session.Encoder, wait time.Duration) *set {
 	if g, ok := gathers(enc); ok {
 		return t.gathered(enc, g, wait)
@@ -62,23 +62,24 @@ func (t *topic) rolled(enc session.Encoder, wait time.Duration) *set {
 	if n := len(r.items); n > 0 && (r.stream != u.bounds.Stream || len(u.items) > 0 && r.items[n-1].Serial+1 != u.items[0].Serial) {
 		r = roll{} // stale: its followers turn behind, and read for themselves
 	}
-	appends := true
 	r.stream = u.bounds.Stream
+	ready := 0 // items that wait no longer: all up to the last one that is no append, however the turns were cut
 	for _, item := range u.items {
 		r.items = append(r.items, item)
 		r.bytes += item.Size()
-		appends = appends && item.Kind == stream.Append && !item.NoEcho
+		if item.Kind != stream.Append || item.NoEcho {
+			ready, r.bytes = len(r.items), 0
+		}
 	}
-	switch {
-	case len(r.items) == 0:
-		return s
-	case appends && !u.rollsDue && len(r.items) < rollEntries && r.bytes < rollBytes:
-		s.waits = r.items[0].Serial
-		t.keep(enc, r, wait)
-		return s
+	if u.rollsDue || len(r.items)-ready >= rollEntries || r.bytes >= rollBytes {
+		ready = len(r.items)
 	}
 	delete(t.rolls, enc)
-	s.steps = t.steps(enc, r.items)
+	s.steps = t.steps(enc, r.items[:ready])
+	if r.items = r.items[ready:]; len(r.items) > 0 {
+		s.waits = r.items[0].Serial
+		t.keep(enc, r, wait)
+	}
 	return s
 }
 
@@ -157,9 +158,6 @@ func (t *topic) joinedFrame(enc session.Encoder, items []*hot) []byte {
 // takeRolled queues what a roller's set holds. It returns false when the follower must turn behind: an entry is missing,
 // its cursor is in the middle of a step, or the outbox is full. The session's lock is held.
 func (f *Follower) takeRolled(head uint64, s *set) bool {
-	if s.waits > 0 {
-		return f.cursor >= head || f.cursor+1 >= s.waits
-	}
 	for _, st := range s.steps {
 		switch {
 		case f.cursor >= st.last:
@@ -176,5 +174,5 @@ func (f *Follower) takeRolled(head uint64, s *set) bool {
 		f.queued()
 		f.cursor = st.last
 	}
-	return f.cursor >= head
+	return f.cursor >= head || s.waits > 0 && f.cursor+1 >= s.waits
 }
