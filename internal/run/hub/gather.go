@@ -56,7 +56,6 @@ func (t *topic) gathered(enc session.Encoder, g gatherer, wait time.Duration) *s
 		}
 		s.steps = append(s.steps, st)
 	}
-	println("turn", len(u.items), u.bounds.Head, m.first, m.last, len(s.steps), u.rollsDue)
 	if u.rollsDue {
 		s.flush(m)
 	}
