@@ -8,7 +8,6 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/channel"
 	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/message"
-	corepresence "github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/wire/envelope"
@@ -22,7 +21,7 @@ const plainEvent = "chat.message"
 
 var _ session.Encoder = Encoder{}
 
-// Encoder makes the frames of a room's entries. Equal encoders make equal bytes.
+// Encoder makes the frames of a room's messages. Equal encoders make equal bytes.
 type Encoder struct {
 	// events are the names that a join asked for, sorted, each between zero bytes; empty: all.
 	events string
@@ -42,9 +41,6 @@ func (e Encoder) State(k stream.Kind) bool {
 
 // Position implements session.Encoder.
 func (e Encoder) Position(dst []byte, ref stream.Ref, _ stream.ID, serial uint64) []byte {
-	if ref.Log != stream.Messages {
-		return nil
-	}
 	f := roomFrame(dst, "room.position", ref.Channel)
 	f.uint("event_id", serial)
 	return f.end()
@@ -52,9 +48,6 @@ func (e Encoder) Position(dst []byte, ref stream.Ref, _ stream.ID, serial uint64
 
 // Entry implements session.Encoder.
 func (e Encoder) Entry(dst []byte, d session.Delivery) (payload []byte, ok bool) {
-	if d.Ref.Log == stream.Presence {
-		return transition(dst, d)
-	}
 	s, ok := show(&d)
 	if !ok || !e.passes(s.event) {
 		return dst, false
@@ -228,40 +221,4 @@ func (s *shown) counts(f *frame) {
 func AppendMessage(dst []byte, room string, m *message.State) []byte {
 	s := showState(m)
 	return s.append(dst, room)
-}
-
-// transition makes the frame of a presence entry; false: it is none that anybody is told of.
-func transition(dst []byte, d session.Delivery) ([]byte, bool) {
-	e := d.Entry
-	change := corepresence.ChangeOf(e)
-	if change == corepresence.None {
-		return dst, false
-	}
-	if corepresence.IsQuiet(e) {
-		count := corepresence.NoteOf(e).Count
-		if count == 0 {
-			return dst, false // one of a burst, whose last tells the number
-		}
-		f := roomFrame(dst, "presence.changed", d.Ref.Channel)
-		f.uint("presence_id", e.Serial)
-		f.int("ts", e.Time)
-		f.int("count", int64(count))
-		return f.end(), true
-	}
-	kind := map[corepresence.Change]string{corepresence.Added: "presence.joined", corepresence.Updated: "presence.updated",
-		corepresence.Removed: "presence.left"}[change]
-	f := roomFrame(dst, kind, d.Ref.Channel)
-	f.uint("presence_id", e.Serial)
-	f.int("ts", e.Time)
-	f.text("user_id", e.Key)
-	if change == corepresence.Removed {
-		if e.Member != nil && e.Member.Cause != "" {
-			f.text("cause", e.Member.Cause)
-		}
-		return f.end(), true
-	}
-	if m, err := corepresence.Of(e.Key, e.Data); err == nil && len(m.Info) > 0 {
-		f.raw("info", m.Info)
-	}
-	return f.end(), true
 }

@@ -4,15 +4,11 @@ import (
 	"testing"
 
 	"github.com/continuo-rt/continuo/internal/core/message"
-	corepresence "github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
 
-var (
-	room1    = stream.Ref{App: "app", Channel: "room"}
-	members1 = stream.Ref{App: "app", Channel: "room", Log: stream.Presence}
-)
+var room1 = stream.Ref{App: "app", Channel: "room"}
 
 // TestEntry has the frames that the scripts of spec/vectors do not reach.
 func TestEntry(t *testing.T) {
@@ -34,12 +30,6 @@ func TestEntry(t *testing.T) {
 		{"an event name that spans two wanted ones", Encoder{events: "\x00a\x00b\x00"}, session.Delivery{Ref: room1, Entry: &stream.Entry{Serial: 1, Kind: stream.Create, Event: "a\x00b"}}, ""},
 		{"a plain message where that is wanted", Encoder{events: "\x00chat.message\x00"}, session.Delivery{Ref: room1, Entry: &stream.Entry{Serial: 1, Kind: stream.Create, Message: 1}},
 			`{"kind":"chat.message","room_id":"room","event_id":1,"message_id":"1","ts":0}`},
-		{"a quiet transition", Encoder{}, session.Delivery{Ref: members1, Entry: &stream.Entry{Serial: 7, Time: 2, Kind: stream.Put, Key: "ann", Version: 1, Event: corepresence.Quiet,
-			Extras: corepresence.Note{Count: 1001}.Extras()}},
-			`{"kind":"presence.changed","room_id":"room","presence_id":7,"ts":2,"count":1001}`},
-		{"another connection of a member", Encoder{}, session.Delivery{Ref: members1, Entry: &stream.Entry{Serial: 7, Kind: stream.Put, Key: "ann", Version: 2}}, ""},
-		{"a member whose data is damaged", Encoder{}, session.Delivery{Ref: members1, Entry: &stream.Entry{Serial: 7, Kind: stream.Put, Key: "ann", Version: 1}},
-			`{"kind":"presence.joined","room_id":"room","presence_id":7,"ts":0,"user_id":"ann"}`},
 	} {
 		got, ok := test.enc.Entry(nil, test.d)
 		if ok != (test.want != "") || string(got) != test.want {
@@ -51,9 +41,6 @@ func TestEntry(t *testing.T) {
 func TestPosition(t *testing.T) {
 	if got := string(Encoder{}.Position(nil, room1, "s", 42)); got != `{"kind":"room.position","room_id":"room","event_id":42}` {
 		t.Errorf("the position is %s", got)
-	}
-	if got := (Encoder{}).Position(nil, members1, "s", 42); got != nil {
-		t.Errorf("a presence log has the position %s", got)
 	}
 }
 

@@ -131,7 +131,7 @@ func (m *Machine) entered(in session.Entered) {
 // attended takes the members, and follows the presence log from there.
 func (m *Machine) attended(s *room, l members) {
 	s.member.list = l
-	m.do(session.Follow{Tag: s.presenceTag(), Ref: s.presenceRef(m), Encoder: Encoder{},
+	m.do(session.Follow{Tag: s.presenceTag(), Ref: s.presenceRef(m), Encoder: Members{},
 		Start: session.Start{Resume: true, Cursor: stream.Cursor{Stream: l.stream, Serial: l.serial}}})
 	if !s.begun {
 		m.follow(s)
