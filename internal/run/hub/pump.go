@@ -27,6 +27,10 @@ func (f *Follower) Pump(ctx context.Context) (more bool) {
 		return true
 	}
 	from, to, id := f.cursor, f.attach, f.stream
+	if r := f.rewind; r != nil {
+		f.out.Unlock()
+		return f.readRows(ctx, r, id, from)
+	}
 	replaying := f.replaying
 	if !replaying && f.tryLive() {
 		f.out.Unlock()

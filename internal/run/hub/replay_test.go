@@ -251,6 +251,52 @@ func TestRewindThroughASmallOutbox(t *testing.T) {
 	})
 }
 
+// A rewind of much is read page by page, as the socket takes it: what is trimmed meanwhile is left out, and a reset ends it.
+func TestRewindIsReadInPages(t *testing.T) {
+	big := strings.Repeat("x", 20<<10)
+	for name, c := range map[string]struct {
+		cut  stream.Cut
+		rows uint64 // in all; 0: the position is lost
+	}{
+		"nothing happens": {rows: 50},
+		"a trim":          {cut: stream.Cut{Kind: stream.Trim, Through: 40}, rows: 13},
+		"a reset":         {cut: stream.Cut{Kind: stream.Reset}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, hub.Options{Window: hub.WindowLimits{Entries: 1}})
+				for range 50 {
+					r.publish(room, big)
+				}
+				cl := r.client(24 << 10)
+				cl.sock.setRoom(0)
+				f, res := cl.follow(room, 1, r.enc(), session.Start{RewindCount: 50})
+				if res.Rewound.Rows != 50 {
+					t.Fatalf("%+v", res.Rewound)
+				}
+				f.Release()
+				synctest.Wait()
+				if c.cut.Kind != 0 {
+					r.cut(c.cut)
+				}
+				cl.sock.setRoom(-1)
+				synctest.Wait()
+				lines := cl.lines()
+				last := lines[len(lines)-1]
+				if c.rows == 0 {
+					if last.Word != "lost" || last.Reason != "stream_reset" {
+						t.Errorf("%d lines, the last %+v", len(lines), last)
+					}
+					return
+				}
+				if last.Word != "ended" || len(lines) != int(c.rows)+1 || lines[len(lines)-2].Serial != 50 {
+					t.Errorf("%d lines, the last of word %q", len(lines), last.Word)
+				}
+			})
+		})
+	}
+}
+
 // A subscription that was sent nothing since its release can be moved back; afterwards it is Dirty.
 func TestRefollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
