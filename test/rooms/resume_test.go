@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/continuo-rt/continuo/test/sdk/fault"
 )
 
 var (
@@ -34,7 +36,7 @@ func TestResumesThroughFaults(t *testing.T) {
 				total.events += len(f.seen)
 				total.accepted += f.accepted
 			}
-			for k, v := range p.count {
+			for k, v := range p.Stats().Faults {
 				faults[k] += v
 			}
 		})
@@ -43,9 +45,14 @@ func TestResumesThroughFaults(t *testing.T) {
 		n, total.connects, faults, total.events, total.accepted)
 }
 
-func faulty(t *testing.T, engine string, seed uint64) ([]*follower, *proxy) {
+func faulty(t *testing.T, engine string, seed uint64) ([]*follower, *fault.Proxy) {
 	address := start(t, engine)
-	p := newProxy(t, address, seed)
+	p, err := fault.Listen(address, seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	p.Faults(true)
 	const writers, sends, readers = 3, 80, 3
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -53,7 +60,7 @@ func faulty(t *testing.T, engine string, seed uint64) ([]*follower, *proxy) {
 	var running sync.WaitGroup
 	for i := range writers + readers {
 		name := fmt.Sprintf("user-%d", i)
-		f := &follower{t: t, name: name, address: p.listen.Addr().String(), token: bearer(t, name), room: "room", reached: make(chan uint64, 1)}
+		f := &follower{t: t, name: name, address: p.Addr(), token: bearer(t, name), room: "room", reached: make(chan uint64, 1)}
 		if i < writers {
 			for k := range sends {
 				f.sends = append(f.sends, fmt.Sprintf("%s %d %s", name, k, strings.Repeat("x", k*7%300)))
@@ -75,7 +82,7 @@ func faulty(t *testing.T, engine string, seed uint64) ([]*follower, *proxy) {
 				t.Fatalf("follower %d came to %d of %d", i, at, want)
 			}
 			if at > want*3/4 {
-				p.heal() // the rest without faults, so that a run always ends
+				p.Heal() // the rest without faults, so that a run always ends
 			}
 		}
 	}
