@@ -33,7 +33,7 @@ apps:
     keys: [{key: key, secret: secret-of-the-presence-test}]
     channels:
       - pattern: "presence-*"
-        presence: {drop_grace: 2s}
+        presence: {drop_grace: 5s} # in which clients come back on a busy machine, too
 `
 
 // world is a server that is killed and started again.
@@ -200,6 +200,7 @@ func (w *world) history() (lines []string) {
 }
 
 func TestMembersOnlineWhenTheServerIsKilled(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for user, protocol := range map[string]int{"ann": 2, "bob": 7, "cid": 2} {
 		w.join(protocol, user).until("subscription_succeeded")
