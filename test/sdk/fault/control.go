@@ -8,8 +8,8 @@ import (
 )
 
 // Control is the proxy's interface for tests in other languages: POST /cut, /cut-mid-frame, /refuse, /accept, /stall,
-// /resume-stalled, /heal, /faults?on=true|false, /delay?ms=, /target?to=HOST:PORT, and GET /stats. A POST is answered
-// with 204 when it is done.
+// /stall?way=up|down, /resume-stalled, /close?code=, /heal, /faults?on=true|false, /delay?ms=, /target?to=HOST:PORT, and
+// GET /stats. A POST is answered with 204 when it is done.
 func (p *Proxy) Control() http.Handler {
 	mux := http.NewServeMux()
 	do := func(path string, act func()) {
@@ -22,7 +22,6 @@ func (p *Proxy) Control() http.Handler {
 	do("/cut-mid-frame", p.CutMidFrame)
 	do("/refuse", func() { p.Refuse(true) })
 	do("/accept", func() { p.Refuse(false) })
-	do("/stall", p.Stall)
 	do("/resume-stalled", p.ResumeStalled)
 	do("/heal", p.Heal)
 	with := func(path, name string, act func(value string) bool) {
@@ -34,6 +33,20 @@ func (p *Proxy) Control() http.Handler {
 			w.WriteHeader(http.StatusNoContent)
 		})
 	}
+	with("/stall", "way", func(v string) bool {
+		if v != "" && v != "up" && v != "down" {
+			return false
+		}
+		p.Stall(v != "down", v != "up")
+		return true
+	})
+	with("/close", "code", func(v string) bool {
+		code, err := strconv.ParseUint(v, 10, 16)
+		if err == nil {
+			p.Say(uint16(code))
+		}
+		return err == nil
+	})
 	with("/faults", "on", func(v string) bool {
 		on, err := strconv.ParseBool(v)
 		if err == nil {

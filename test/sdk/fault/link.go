@@ -17,8 +17,8 @@ type link struct {
 
 	mu       sync.Mutex
 	upstream net.Conn
-	over     chan struct{} // closed by cut
-	held     chan struct{} // closed by resume; nil while nothing is held back
+	over     chan struct{}    // closed by cut
+	held     [2]chan struct{} // to the client, to the server: closed by resume; nil while nothing is held back
 }
 
 func newLink(p *Proxy, client net.Conn, pl plan) *link {
@@ -53,27 +53,41 @@ func (l *link) cut() {
 	}
 }
 
-func (l *link) stall() {
+func (l *link) stall(up, down bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held == nil {
-		l.held = make(chan struct{})
+	for i, chosen := range []bool{down, up} {
+		if chosen && l.held[i] == nil {
+			l.held[i] = make(chan struct{})
+		}
 	}
 }
 
 func (l *link) resume() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.held != nil {
-		close(l.held)
-		l.held = nil
+	for i, held := range l.held {
+		if held != nil {
+			close(held)
+			l.held[i] = nil
+		}
 	}
 }
 
-// wait blocks while the link is stalled, and then for a delay; false says that the link was cut.
-func (l *link) wait(delay time.Duration) bool {
+// say writes a close frame of the server; from then on nothing is passed on, and the client's end is the link's.
+func (l *link) say(code uint16) {
+	if !l.dead.Swap(true) {
+		_, _ = l.client.Write([]byte{0x88, 2, byte(code >> 8), byte(code)})
+	}
+}
+
+// wait blocks while a direction is stalled, and then for a delay; false says that the link was cut.
+func (l *link) wait(up bool, delay time.Duration) bool {
 	l.mu.Lock()
-	held := l.held
+	held := l.held[0]
+	if up {
+		held = l.held[1]
+	}
 	l.mu.Unlock()
 	if held != nil {
 		select {
@@ -105,7 +119,7 @@ func (l *link) copy(to, from net.Conn, up bool) {
 			}
 			continue
 		}
-		if !l.wait(l.plan.delay + delay) {
+		if !l.wait(up, l.plan.delay+delay) {
 			return
 		}
 		if l.plan.strikes(up) && sent+n >= l.plan.after {
@@ -123,7 +137,7 @@ func (l *link) copy(to, from net.Conn, up bool) {
 			_, _ = to.Write(buf[:n-min(n, 3)])
 			return
 		}
-		if n > 0 {
+		if n > 0 && !l.dead.Load() {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
 			}

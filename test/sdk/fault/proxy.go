@@ -89,11 +89,16 @@ func (p *Proxy) Cut() { p.each((*link).cut) }
 // CutMidFrame ends every connection there is, each in the middle of the next frame that the server sends on it.
 func (p *Proxy) CutMidFrame() { p.each(func(l *link) { l.midFrame.Store(true) }) }
 
-// Stall holds back all further bytes of the connections there are: they are half open now.
-func (p *Proxy) Stall() { p.each((*link).stall) }
+// Stall holds back all further bytes of the connections there are, on their way to the server, to the clients, or both:
+// they are half open now.
+func (p *Proxy) Stall(up, down bool) { p.each(func(l *link) { l.stall(up, down) }) }
 
 // ResumeStalled passes on what was held back.
 func (p *Proxy) ResumeStalled() { p.each((*link).resume) }
+
+// Say tells every client, as if the server did, that its connection is closed with a WebSocket close code. It fits between
+// frames only: nothing else may be on its way.
+func (p *Proxy) Say(code uint16) { p.each(func(l *link) { l.say(code) }) }
 
 // Stats returns a copy.
 func (p *Proxy) Stats() Stats {

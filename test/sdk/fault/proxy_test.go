@@ -110,6 +110,11 @@ func TestControl(t *testing.T) {
 	expect(c, short, "…")
 	post("/resume-stalled", http.StatusNoContent)
 	expect(c, long, "two")
+	post("/stall?way=down", http.StatusNoContent)
+	c.say(t, "answer")
+	expect(c, short, "…")
+	post("/resume-stalled", http.StatusNoContent)
+	expect(c, long, "answer")
 	post("/cut-mid-frame", http.StatusNoContent)
 	c.say(t, "three")
 	expect(c, long, "thr$")
@@ -118,8 +123,18 @@ func TestControl(t *testing.T) {
 	expect(c, long, "four")
 	post("/cut", http.StatusNoContent)
 	expect(c, long, "$")
+	c = call(t, p)
+	c.say(t, "said")
+	expect(c, long, "said")
+	post("/close?code=4409", http.StatusNoContent)
+	c.say(t, "nobody hears this")
+	_ = c.Conn.(*net.TCPConn).CloseWrite()
+	expect(c, long, "\x88\x02\x11\x39$")
 	post("/refuse", http.StatusNoContent)
-	expect(call(t, p), long, "$")
+	if c, err := net.Dial("tcp", p.Addr()); err == nil { // or it was reset already
+		expect(caller{c, bufio.NewReader(c)}, long, "$")
+		_ = c.Close()
+	}
 	post("/accept", http.StatusNoContent)
 	post("/delay?ms=5", http.StatusNoContent)
 	c = call(t, p)
@@ -127,10 +142,10 @@ func TestControl(t *testing.T) {
 	expect(c, long, "five")
 	post("/target?to="+"127.0.0.1:1", http.StatusNoContent)
 	expect(call(t, p), long, "$")
-	for _, bad := range []string{"/delay?ms=x", "/faults", "/target"} {
+	for _, bad := range []string{"/delay?ms=x", "/faults", "/target", "/stall?way=x", "/close"} {
 		post(bad, http.StatusBadRequest)
 	}
-	if s := p.Stats(); s.Accepted != 4 || s.Refused != 1 || s.Up != int64(len("one\ntwo\nthree\nfour\nfive\n")) {
+	if s := p.Stats(); s.Accepted != 5 || s.Refused != 1 || s.Up != int64(len("one\ntwo\nanswer\nsaid\nthree\nfour\nfive\n")) {
 		t.Errorf("%+v", s)
 	}
 }
