@@ -44,7 +44,7 @@ release: ## build the static binaries of a release into dist/, with their checks
 	cd dist && sha256sum continuo-* > SHA256SUMS && cat SHA256SUMS
 
 .PHONY: test
-test: build ## run everything: format, vet, staticcheck, import rules, Go with -race, JavaScript, Python
+test: build ## run everything: format, vet, staticcheck, import rules, Go with -race, JavaScript, TypeScript, Python
 	@scripts/debian-packages.sh
 	@scripts/test.sh all
 

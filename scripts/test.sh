@@ -44,6 +44,8 @@ vet() {
   $GO vet ./... && $GO -C tools vet ./...
 }
 
+$GO build -o bin/continuo-proxy ./test/sdk/continuo-proxy || exit 1 # what the tests of the client libraries cut connections with
+
 runner gofmt scripts/gofmt.sh
 runner vet vet
 runner staticcheck $GO tool -modfile=tools/go.mod staticcheck ./...
@@ -55,12 +57,11 @@ quick)
   ;;
 all)
   runner go-test gotest -count=1 -timeout "${GOTEST_TIMEOUT:-15m}"
-  if [[ -e test/js/package.json ]]; then
-    runner javascript scripts/test-js.sh
+  runner javascript scripts/test-js.sh
+  if [[ -e sdk/ts/package.json ]]; then
+    runner typescript scripts/test-sdk-ts.sh
   fi
-  if [[ -e test/python/requirements.lock ]]; then
-    runner python scripts/test-python.sh
-  fi
+  runner python scripts/test-python.sh
   ;;
 *)
   echo "unknown mode $mode" >&2
