@@ -40,13 +40,21 @@ const (
 )
 
 // Rooms accepts a session of the rooms protocol: GET /rooms. Who is not let in learns why from the body of the answer to
-// the handshake.
+// the handshake. Browsers keep that answer from their pages, so a plain GET gets the same one, which the pages of allowed
+// origins may read; 426 then says that a handshake would be welcome.
 func (g *Gateway) Rooms(w http.ResponseWriter, r *http.Request) {
+	if preflight(w, r) {
+		return
+	}
+	if g.draining.Load() {
+		g.share(w, r, nil)
+	}
 	if g.unavailable(w) {
 		return
 	}
 	raw, offered := credential(r)
 	grant, a, err := g.guest(raw, r.URL.Query().Get("app"))
+	g.share(w, r, a)
 	if err == nil && r.Header.Get("Origin") != "" && !a.AllowsOrigin(r.Header.Get("Origin")) {
 		err = fault.New(fault.Forbidden, "pages of this origin may not connect to the app")
 	}

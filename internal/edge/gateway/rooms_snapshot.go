@@ -34,8 +34,8 @@ func (g *Gateway) RoomsSnapshot(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// preflight answers what a browser asks before it lets a page read a snapshot. It carries no credential, so nothing of
-// the app can be asked yet: the answer to the request itself is what the app's origins rule.
+// preflight answers what a browser asks before it lets a page read a snapshot, or why it is not let in. It carries no
+// credential, so nothing of the app can be asked yet: the answer to the request itself is what the app's origins rule.
 func preflight(w http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
@@ -49,15 +49,22 @@ func preflight(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// share lets the pages of the app's origins read the answer.
-func share(w http.ResponseWriter, r *http.Request, a *app.App) {
+// share lets the pages of the app's origins read the answer. Without an app (the credential proves none) it tells
+// nothing of any app, so the pages of every app's origins may know.
+func (g *Gateway) share(w http.ResponseWriter, r *http.Request, a *app.App) {
 	origin := r.Header.Get("Origin")
 	if origin == "" {
 		return
 	}
 	h := w.Header()
 	h.Add("Vary", "Origin")
-	if a.AllowsOrigin(origin) {
+	allowed := a != nil && a.AllowsOrigin(origin)
+	if a == nil {
+		for one := range g.opts.Node.Apps().All() {
+			allowed = allowed || one.AllowsOrigin(origin)
+		}
+	}
+	if allowed {
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", "ETag, Retry-After, X-Event-Id, X-Stream-Id")
 	}
@@ -88,10 +95,10 @@ func (g *Gateway) roomsSnapshot(w http.ResponseWriter, r *http.Request) error {
 	}
 	raw, _ := credential(r)
 	grant, a, err := g.guest(raw, r.URL.Query().Get("app"))
+	g.share(w, r, a)
 	if err != nil {
 		return err
 	}
-	share(w, r, a)
 	name, err := channel.Parse(room, a.Limits.ChannelNameLength)
 	if err != nil {
 		return err

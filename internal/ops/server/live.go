@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"reflect"
 
+	"github.com/continuo-rt/continuo/examples/chat"
 	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/edge/console"
 	"github.com/continuo-rt/continuo/internal/edge/gateway"
@@ -51,7 +52,8 @@ func sameGateway(a, b *config.Config) bool {
 	return a.WebSocket == b.WebSocket && a.Feed == b.Feed && reflect.DeepEqual(a.Rooms, b.Rooms) && a.Limits.Connections == b.Limits.Connections
 }
 
-// guests are what development mode serves to a newcomer, by path: the page and the auth endpoints.
+// guests are what development mode serves to a newcomer, by path: the pages, the auth endpoints and
+// what a backend would do.
 func (s *Server) guests(c *config.Config) map[string]http.Handler {
 	all := map[string]http.Handler{}
 	if !c.Development() {
@@ -69,6 +71,11 @@ func (s *Server) guests(c *config.Config) map[string]http.Handler {
 	}
 	page := &console.Page{App: first}
 	all["/"], all["/page.js"] = page, page
+	all[console.TokenPath] = &console.Tokens{App: first, Now: s.clock.Now}
+	chatPage := demo{chat.Files()}
+	for _, path := range chatPage.paths() {
+		all[path] = chatPage
+	}
 	all[devProxyPath] = &devProxy{app: first, api: func() http.Handler { return s.live.Load().api }}
 	return all
 }
