@@ -4,17 +4,18 @@ import "github.com/continuo-rt/continuo/internal/core/stream"
 
 // Net says which entries of a page (contiguous, in order) tell what came of it: of a user who came and went nothing, of
 // one who came the coming, of one who went the going, of one who went and came back the last of both; and the last
-// change of info of those who are there in the end. Whoever is shown these alone ends up with the same members.
+// change of info of those who are there in the end. Whoever is shown these alone ends up with the same members. Quiet
+// transitions are not told anyway, so they count for nothing.
 func Net(page []*stream.Entry) []bool {
 	keep := make([]bool, len(page))
 	users := map[string]*net{}
 	for i, e := range page {
 		change := ChangeOf(e)
+		if change == None || IsQuiet(e) {
+			continue
+		}
 		u := users[e.Key]
 		if u == nil {
-			if change == None {
-				continue
-			}
 			u = &net{was: change != Added, added: -1, updated: -1, removed: -1}
 			users[e.Key] = u
 		}

@@ -14,10 +14,13 @@ func TestNet(t *testing.T) {
 	makes := map[byte]*stream.Entry{ // added, none, updated, removed
 		'a': entry(1, stream.Put, 1, "u", m, false), 'n': entry(1, stream.Put, 2, "u", m, false),
 		'u': entry(1, stream.Put, 2, "u", m, true), 'r': entry(1, stream.Delete, 3, "u", m, false),
+		'A': entry(1, stream.Put, 1, "u", m, false), 'R': entry(1, stream.Delete, 3, "u", m, false), // quiet ones
 	}
+	makes['A'].Event, makes['R'].Event = Quiet, Quiet
 	for page, want := range map[string]string{
 		"": "", "n": ".", "a": "a", "r": "r", "u": "u", "ar": "..", "anr": "...", "aur": "...", "au": "au", "auu": "a.u", "uu": ".u", "ur": ".r",
 		"ra": "ra", "urau": ".rau", "rara": "..ra", "rar": "..r", "arar": "....", "ara": "..a", "ran": "ra.",
+		"A": ".", "Ar": ".r", "aR": "a.", "aRar": "....", "rA": "r.",
 	} {
 		entries := make([]*stream.Entry, len(page))
 		for i := range page {

@@ -25,17 +25,18 @@ func (Members) State(stream.Kind) bool { return false }
 // Position implements session.Encoder: the positions of a room are those of its messages.
 func (Members) Position([]byte, stream.Ref, stream.ID, uint64) []byte { return nil }
 
-// Choose says what of a page a client is told that was behind: what came of it, and of the numbers of members the last.
+// Choose says what of a page a client is told that was behind: the last number of members, and what came of the
+// transitions before and after it. Those after it count from that number, so they are not set off against those before.
 func (Members) Choose(page []*stream.Entry) []bool {
-	keep := presence.Net(page)
-	counted := false
-	for i := len(page) - 1; i >= 0; i-- {
-		if e := page[i]; presence.IsQuiet(e) {
-			keep[i] = !counted && presence.NoteOf(e).Count > 0
-			counted = counted || keep[i]
-		}
+	last := len(page) - 1
+	for last >= 0 && !(presence.IsQuiet(page[last]) && presence.NoteOf(page[last]).Count > 0) {
+		last--
 	}
-	return keep
+	if last < 0 {
+		return presence.Net(page)
+	}
+	keep := append(presence.Net(page[:last]), true)
+	return append(keep, presence.Net(page[last+1:])...)
 }
 
 // changedEvery is how long the number of members of a large room may wait for a newer one.

@@ -42,16 +42,18 @@ func TestMembers(t *testing.T) {
 // after it is the number of members that it tells.
 func TestBehind(t *testing.T) {
 	for page, want := range map[string]string{
-		"+a +b":             "+a +b",
-		"+a -a":             "",
-		"-a +a":             "-a +a",
-		"+a *a -a +b":       "+b",
-		"+A +B2 +C +D4":     "+D4",
-		"+a +B2 -c +D3 +E":  "+a -c +D3",
-		"+A1 -A":            "+A1",
-		"+A +B -C +D":       "",
-		"*A1001 *A +B1002":  "+B1002",
-		"+a -A +B2 -B1 +c2": "-B1 +c2",
+		"+a +b":            "+a +b",
+		"+a -a":            "",
+		"-a +a":            "-a +a",
+		"+a *a -a +b":      "+b",
+		"+A +B2 +C +D4":    "+D4",
+		"+a +B2 -c +D3 +E": "+a -c +D3",
+		"+A1 -A":           "+A1",
+		"+A +B -C +D":      "",
+		"*A1001 *A +B1002": "+B1002",
+		"+B2 -b":           "+B2 -b",
+		"+x +Y5 -x":        "+x +Y5 -x",
+		"+x -x +Y5 +z -z":  "+Y5",
 	} {
 		var entries []*stream.Entry
 		words := strings.Fields(page)
