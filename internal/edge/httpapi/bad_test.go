@@ -8,14 +8,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// impatient serves a world as the server does, with timeouts that a test can wait for, and gives its address.
-func impatient(t *testing.T, w *world) string {
+// serve serves a world as the server does and gives its address.
+func serve(t *testing.T, w *world) string {
 	s := httptest.NewUnstartedServer(w.api)
-	s.Config.ReadHeaderTimeout, s.Config.ReadTimeout = 100*time.Millisecond, 200*time.Millisecond
 	s.Config.MaxHeaderBytes = 4 << 10
 	s.Start()
 	t.Cleanup(s.Close)
@@ -23,14 +24,9 @@ func impatient(t *testing.T, w *world) string {
 }
 
 // talk sends bytes as they are and reads what comes back until the server ends the connection or has answered.
-func talk(t *testing.T, address, request string) (status int, body string) {
+func talk(t *testing.T, c net.Conn, request string) (status int, body string) {
 	t.Helper()
-	c, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	if _, err := io.WriteString(c, request); err != nil {
 		t.Fatal(err)
 	}
@@ -56,12 +52,21 @@ func post(target, headers, body string) string {
 // publishBody is a publish with a Bearer credential.
 func publishBody(body string) string { return post("/apps/app-id/events", bearer, body) }
 
-// badRequests are bytes on a socket and what is answered: status 0 is a connection that ends without an answer.
-func badRequests(w *world) []struct {
+// bad is bytes on a socket and what is answered: status 0 is a connection that ends without an answer.
+type bad struct {
 	name, request string
 	status        int
 	part          string
-} {
+}
+
+func (b bad) on(t *testing.T, c net.Conn) {
+	t.Helper()
+	if status, body := talk(t, c, b.request); status != b.status || !strings.Contains(body, b.part) {
+		t.Errorf("answer %d %s\n  want %d …%s…", status, body, b.status, b.part)
+	}
+}
+
+func badRequests(w *world) []bad {
 	stale := func(by time.Duration) string {
 		return post("/apps/app-id/events?"+w.signature("POST", "/apps/app-id/events", good, w.now().Add(by)), "Host: x\r\n", good)
 	}
@@ -72,15 +77,8 @@ func badRequests(w *world) []struct {
 		}
 		return q
 	}
-	return []struct {
-		name, request string
-		status        int
-		part          string
-	}{
+	return []bad{
 		{"no HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "400 Bad Request"},
-		{"a slow header", "POST /apps/app-id/events HTTP/1.1\r\nHost:", 0, "EOF"},
-		{"a slow body", "POST /apps/app-id/events HTTP/1.1\r\n" + bearer + "Content-Length: 100\r\n\r\n{\"name\"", 400, "the body ended after 7 bytes: it was cut off, or took too long"},
-		{"a slow chunk", "POST /apps/app-id/events HTTP/1.1\r\n" + bearer + "Transfer-Encoding: chunked\r\n\r\n100\r\n{", 400, "the body ended after 1 bytes"},
 		{"a huge header", "GET / HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("x", 16<<10) + "\r\n\r\n", 431, "431 Request Header Fields Too Large"},
 		{"an absurd length", "POST /apps/app-id/events HTTP/1.1\r\n" + bearer + "Content-Length: 9223372036854775807\r\n\r\n{}", 413, "10485760 bytes allowed"},
 		{"a negative length", "POST /apps/app-id/events HTTP/1.1\r\n" + bearer + "Content-Length: -1\r\n\r\n{}", 400, "400 Bad Request"},
@@ -113,14 +111,16 @@ func badRequests(w *world) []struct {
 // Whatever comes over a socket is answered precisely, and nothing of it reaches the log.
 func TestBadRequests(t *testing.T) {
 	w := newWorld(t, setup{})
-	address := impatient(t, w)
+	address := serve(t, w)
 	tests := badRequests(w)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			status, body := talk(t, address, tt.request)
-			if status != tt.status || !strings.Contains(body, tt.part) {
-				t.Errorf("answer %d %s\n  want %d …%s…", status, body, tt.status, tt.part)
+			c, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
 			}
+			_ = c.SetDeadline(time.Now().Add(time.Minute))
+			tt.on(t, c)
 		})
 	}
 	logged := 0
@@ -131,6 +131,46 @@ func TestBadRequests(t *testing.T) {
 		t.Fatalf("%d entries reached the log", logged)
 	}
 	t.Logf("summary: bad input: %d bad requests, each with a precise answer, nothing reached the log", len(tests))
+}
+
+// only is a listener with one connection, which is in memory, so that time is fake in a bubble.
+type only struct {
+	net.Conn
+	taken atomic.Bool
+	done  chan struct{}
+}
+
+func (o *only) Accept() (net.Conn, error) {
+	if !o.taken.Swap(true) {
+		return o.Conn, nil
+	}
+	<-o.done
+	return nil, net.ErrClosed
+}
+
+func (o *only) Close() error   { close(o.done); return nil }
+func (o *only) Addr() net.Addr { return &net.TCPAddr{} }
+
+// Whoever does not finish a request is answered, too, when its time is over.
+func TestSlowRequests(t *testing.T) {
+	w := newWorld(t, setup{})
+	for _, tt := range []bad{
+		{"a slow header", "POST /apps/app-id/events HTTP/1.1\r\nHost:", 0, "EOF"},
+		{"a slow body", "POST /apps/app-id/events HTTP/1.1\r\n" + bearer + "Content-Length: 100\r\n\r\n{\"name\"", 400, "the body ended after 7 bytes: it was cut off, or took too long"},
+		{"a slow chunk", "POST /apps/app-id/events HTTP/1.1\r\n" + bearer + "Transfer-Encoding: chunked\r\n\r\n100\r\n{", 400, "the body ended after 1 bytes"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := net.Pipe()
+				s := http.Server{Handler: w.api, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second}
+				served := make(chan error)
+				go func() { served <- s.Serve(&only{Conn: server, done: make(chan struct{})}) }()
+				tt.on(t, client)
+				_ = s.Close()
+				<-served
+			})
+		})
+	}
 }
 
 // A replayed request is a request: within the signature's time it is carried out again, unless it names an idempotency
