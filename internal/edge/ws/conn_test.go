@@ -80,16 +80,25 @@ func TestWriteTimeout(t *testing.T) {
 	if err := c.Write(bytes.Repeat(chunk, 64)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("Write to a stalled socket: %v", err)
 	}
-	if n, err := c.WriteSome(chunk); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("WriteSome to a stalled socket: %d, %v", n, err)
+	for { // on a loaded machine the time may be over before the socket is full
+		n, err := c.WriteSome(chunk)
+		if n > 0 && err == nil {
+			continue
+		}
+		if n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("WriteSome to a stalled socket: %d, %v", n, err)
+		}
+		return
 	}
 }
 
 func TestTryWriteAfterSlowWrite(t *testing.T) {
 	c, far := pair(t, ws.Options{WriteTimeout: 50 * time.Millisecond})
 	go io.Copy(io.Discard, far) //nolint:errcheck
-	if _, err := c.WriteSome([]byte("x")); err != nil {
-		t.Fatal(err)
+	for err := os.ErrDeadlineExceeded; err != nil; { // on a loaded machine the time may be over before the write began
+		if _, err = c.WriteSome([]byte("x")); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
 	}
 	<-time.After(60 * time.Millisecond) // past the deadline of a write that is done: it must be gone
 	if n, err := c.TryWrite([]byte("y")); n != 1 || err != nil {
