@@ -3,6 +3,8 @@ package presence
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/record"
 	"github.com/continuo-rt/continuo/internal/core/stream"
@@ -18,8 +20,26 @@ type alive struct {
 }
 
 // Recover looks for members that earlier runs of this node left in the logs of channels that it had noted, and gives
-// each its grace time; those who do not come back are then taken out, once. It may run beside everything else.
+// each its grace time; those who do not come back are then taken out, once. It may run beside everything else. While the
+// notes cannot be read it tries again.
 func (g *Register) Recover(ctx context.Context) error {
+	for {
+		err := g.lookBack(ctx)
+		if err == nil || errors.Is(err, context.Canceled) {
+			return err
+		}
+		g.failed("look for members of an earlier run", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-g.ctx.Done():
+			return g.ctx.Err()
+		case <-time.After(retryAfter):
+		}
+	}
+}
+
+func (g *Register) lookBack(ctx context.Context) error {
 	records := g.opts.Records
 	if records == nil {
 		return nil

@@ -1,6 +1,7 @@
 package presence_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,8 +11,10 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/fault"
 	corepresence "github.com/continuo-rt/continuo/internal/core/presence"
+	"github.com/continuo-rt/continuo/internal/core/record"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
+	"github.com/continuo-rt/continuo/internal/engine/memory"
 	"github.com/continuo-rt/continuo/internal/run/presence"
 )
 
@@ -301,6 +304,63 @@ func TestLogBegunAnewByOthers(t *testing.T) {
 		}
 		if w.reg.Stats() != (presence.Stats{Channels: 1, Members: 2}) {
 			w.t.Fatalf("%+v", w.reg.Stats())
+		}
+	})
+}
+
+// A reset that cannot write the members back loses none: they are written when that is possible again.
+func TestResetThatFailsHalfway(t *testing.T) {
+	bubble(t, nil, func(w *world) {
+		w.client("a").enter("ann", "1")
+		w.client("b").enter("bob", "")
+		var err error = fault.New(fault.Unavailable, "the disk is away")
+		w.fail.Store(&err)
+		if _, err := w.reg.Reset(w.t.Context(), room); fault.KindOf(err) != fault.Unavailable {
+			w.t.Fatal(err)
+		}
+		w.fail.Store(nil)
+		pass(2 * time.Second)
+		if got := w.users(); !slices.Equal(got, []string{"ann", "bob"}) {
+			w.t.Fatal(got)
+		}
+		w.client("a").exit(0, corepresence.Disconnect)
+		if got := w.users(); !slices.Equal(got, []string{"bob"}) {
+			w.t.Fatal(got)
+		}
+	})
+}
+
+// moody are records that fail a few times.
+type moody struct {
+	*memory.Store
+	fails int
+}
+
+func (m *moody) Get(ctx context.Context, space, key string) (record.Record, error) {
+	if m.fails--; m.fails >= 0 {
+		return record.Record{}, errors.New("the disk does not answer")
+	}
+	return m.Store.Get(ctx, space, key)
+}
+
+// Members of an earlier run are looked for until that succeeds.
+func TestRecoverTriesAgain(t *testing.T) {
+	bubble(t, nil, func(w *world) {
+		w.client("a").enter("ann", "")
+		w.reg.Close()
+		w.log = &moody{w.store, 3}
+		w.start()
+		if err := w.reg.Recover(w.t.Context()); err != nil {
+			w.t.Fatal(err)
+		}
+		pass(time.Minute)
+		w.wantLog("1 member_added ann join", "2 member_removed ann orphan_cleanup")
+		w.crash()
+		w.log.(*moody).fails = 3
+		ctx, cancel := context.WithCancel(w.t.Context())
+		cancel()
+		if err := w.reg.Recover(ctx); !errors.Is(err, context.Canceled) {
+			w.t.Fatal(err)
 		}
 	})
 }

@@ -132,12 +132,18 @@ func (r *roll) adoptUser(row stream.KeyRow, seen, until int64) error {
 	return nil
 }
 
-// wipe begins the log anew and writes those who are there into it.
+// wipe begins the log anew and writes those who are there into it. Of this node's members none is lost when that fails
+// halfway: they are written as soon as that is possible.
 func (r *roll) wipe(q *request) {
 	err := r.rewrite(q)
 	r.mu.Lock()
 	for _, u := range r.users {
 		u.known = false
+		u.dirty = u.dirty || err != nil
+	}
+	if err != nil && len(r.users) > 0 {
+		r.degraded = true
+		r.retryLater()
 	}
 	r.counted, r.mirror, r.stream = false, mirror{}, ""
 	r.mu.Unlock()
@@ -157,7 +163,9 @@ func (r *roll) rewrite(q *request) error {
 			if err != nil {
 				return err
 			}
-			ops = append(ops, op)
+			if op.Entry.Key != "" {
+				ops = append(ops, op)
+			}
 		}
 		if !page.More || len(page.Rows) == 0 {
 			break
@@ -174,8 +182,14 @@ func (r *roll) rewrite(q *request) error {
 	r.reg.last.Unlock()
 	for len(ops) > 0 {
 		n := min(len(ops), mostWrites)
-		if _, err := r.reg.opts.Store.Append(r.reg.ctx, ops[:n]); err != nil {
+		results, err := r.reg.opts.Store.Append(r.reg.ctx, ops[:n])
+		if err != nil {
 			return err
+		}
+		for _, res := range results {
+			if res.Outcome != stream.Applied && !repeats(res.Err) {
+				return res.Err
+			}
 		}
 		ops = ops[n:]
 	}
