@@ -91,15 +91,14 @@ func (c *client) session() {
 	})
 	defer cut.Stop()
 	defer link.sever(0)
-	c.read()
+	c.listen(link, c.frame, c.dismissed)
 }
 
-// read takes frames until the connection ends.
-func (c *client) read() {
+// listen takes frames from a link until it ends: texts until text returns false, and the server's close.
+func (c *client) listen(l *link, text func(body []byte) bool, closed func(body []byte)) {
 	var got []byte
 	for {
-		n := c.breathe()
-		b, err := c.link.receive(n)
+		b, err := l.receive(c.breathe())
 		if err != nil {
 			return // what is left of a frame in got is gone
 		}
@@ -111,12 +110,14 @@ func (c *client) read() {
 			got = rest
 			switch kind {
 			case framePing:
-				c.link.send(framePong, nil)
+				l.send(framePong, nil)
 			case frameClose:
-				c.dismissed(body)
+				closed(body)
 				return
 			case frameText:
-				c.frame(body)
+				if !text(body) {
+					return
+				}
 			}
 		}
 	}
@@ -173,11 +174,11 @@ func (f *incoming) inner(into any) bool {
 
 func (f *incoming) place() place { return place{f.StreamID, f.Serial} }
 
-func (c *client) frame(body []byte) {
+func (c *client) frame(body []byte) bool {
 	var f incoming
 	if err := json.Unmarshal(body, &f); err != nil {
 		c.world.oracle.complain("%s was sent %q: %v", c.name, body, err)
-		return
+		return true
 	}
 	o, at := c.world.oracle, f.place()
 	switch f.Event {
@@ -193,7 +194,7 @@ func (c *client) frame(body []byte) {
 		}
 		if !f.inner(&data) || f.StreamID == "" {
 			o.complain("%s: %s was answered %s", f.Channel, c.name, body)
-			return
+			break
 		}
 		o.attached(f.Channel, c.follows[f.Channel], at, c.presented[f.Channel], data.Attach)
 		c.places[f.Channel] = at
@@ -209,6 +210,7 @@ func (c *client) frame(body []byte) {
 	default:
 		o.complain("%s was sent %s", c.name, body)
 	}
+	return true
 }
 
 // established subscribes, and presents what the client knows, in the order of its SDK.

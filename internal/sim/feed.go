@@ -89,7 +89,7 @@ func (c *feedClient) session() {
 	defer cut.Stop()
 	defer link.sever(0)
 	c.login()
-	c.read()
+	c.reader.listen(link, c.frame, c.dismissed)
 	for _, f := range c.follows {
 		c.world.oracle.closed(f)
 	}
@@ -106,32 +106,6 @@ func (c *feedClient) login() {
 	}
 	text, _ := json.Marshal(login)
 	c.link.send(frameText, text)
-}
-
-func (c *feedClient) read() {
-	var got []byte
-	for {
-		b, err := c.link.receive(c.reader.breathe())
-		if err != nil {
-			return
-		}
-		for got = append(got, b...); ; {
-			kind, body, rest, ok := next(got)
-			if !ok {
-				break
-			}
-			got = rest
-			switch kind {
-			case framePing:
-				c.link.send(framePong, nil)
-			case frameClose:
-				c.dismissed(body)
-				return
-			case frameText:
-				c.frame(body)
-			}
-		}
-	}
 }
 
 // dismissed answers the server's close: for what the store or the client's own slowness did, never for anything else.
@@ -171,12 +145,12 @@ func serialOf(id string) uint64 {
 	return n
 }
 
-func (c *feedClient) frame(body []byte) {
+func (c *feedClient) frame(body []byte) bool {
 	var f feedFrame
 	o := c.world.oracle
 	if err := json.Unmarshal(body, &f); err != nil || c.answered == (f.Type == "login_ok") {
 		o.complain("%s was sent %s (the login was answered: %v, %v)", c.name, body, c.answered, err)
-		return
+		return true
 	}
 	switch f.Type {
 	case "login_ok":
@@ -190,6 +164,7 @@ func (c *feedClient) frame(body []byte) {
 	default:
 		o.complain("%s was sent %s", c.name, body)
 	}
+	return true
 }
 
 func (c *feedClient) loginOK(f *feedFrame) {

@@ -77,35 +77,7 @@ func (c *roomsClient) session() {
 	})
 	defer cut.Stop()
 	defer link.sever(0)
-	c.read()
-}
-
-func (c *roomsClient) read() {
-	var got []byte
-	for {
-		b, err := c.link.receive(c.reader.breathe())
-		if err != nil {
-			return
-		}
-		for got = append(got, b...); ; {
-			kind, body, rest, ok := next(got)
-			if !ok {
-				break
-			}
-			got = rest
-			switch kind {
-			case framePing:
-				c.link.send(framePong, nil)
-			case frameClose:
-				c.dismissed(body)
-				return
-			case frameText:
-				if !c.frame(body) {
-					return
-				}
-			}
-		}
-	}
+	c.reader.listen(link, c.frame, c.dismissed)
 }
 
 // dismissed answers the server's close: for slowness, never for anything else, and not when all is well.

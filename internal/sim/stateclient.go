@@ -110,29 +110,7 @@ func (c *stateClient) session() {
 	})
 	defer cut.Stop()
 	defer link.sever(0)
-	var got []byte
-	for c.known {
-		b, err := c.link.receive(c.reader.breathe())
-		if err != nil {
-			return
-		}
-		for got = append(got, b...); c.known; {
-			kind, body, rest, ok := next(got)
-			if !ok {
-				break
-			}
-			got = rest
-			switch kind {
-			case framePing:
-				c.link.send(framePong, nil)
-			case frameClose:
-				c.reader.dismissed(body)
-				return
-			case frameText:
-				c.frame(body)
-			}
-		}
-	}
+	c.reader.listen(link, c.frame, c.reader.dismissed)
 }
 
 // changed is a frame about a message.
@@ -147,11 +125,11 @@ type changed struct {
 	}
 }
 
-func (c *stateClient) frame(body []byte) {
+func (c *stateClient) frame(body []byte) bool {
 	var f changed
 	if err := json.Unmarshal(body, &f); err != nil {
 		c.world.ledger.complain("%s was sent %q: %v", c.name, body, err)
-		return
+		return true
 	}
 	switch f.Event {
 	case "sockudo:connection_established":
@@ -173,6 +151,7 @@ func (c *stateClient) frame(body []byte) {
 	default:
 		c.world.ledger.complain("%s was sent %s", c.name, body)
 	}
+	return c.known
 }
 
 // moved takes the next position.
