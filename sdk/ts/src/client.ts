@@ -97,6 +97,7 @@ export class Client {
     this.#unlisten?.();
     this.#unlisten = undefined;
     this.input({ do: "close" });
+    for (const room of this.#rooms.values()) room.end();
   }
 
   /** The room of this name; always the same object. */

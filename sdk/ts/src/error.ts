@@ -4,7 +4,7 @@ export class ContinuoError extends Error {
   /** Whether the same again may succeed. */
   readonly retryable: boolean;
   /** On a `conflict`: the version that there is. */
-  readonly version?: number;
+  declare readonly version?: number;
 
   constructor(code: string, message: string, retryable = false, version?: number) {
     super(message);

@@ -23,7 +23,7 @@ export class Room {
   #queue: Item[] = [];
   #head = 0;
   #pumping = false;
-  #iterator: { wake: (() => void) | undefined } | undefined;
+  #iterator: { wake?: () => void; over?: true } | undefined;
   #snapshot: AbortController | undefined;
   #joins = 0;
   #saving: Promise<void> | undefined;
@@ -77,7 +77,15 @@ export class Room {
     this.#joins++;
     this.#queue = [];
     this.#head = 0;
+    this.end();
     this.#client.input({ do: "leave", room: this.id });
+  }
+
+  /** No further event will come: the iterator ends behind what is queued. @internal */
+  end(): void {
+    if (!this.#iterator) return;
+    this.#iterator.over = true;
+    this.#iterator.wake?.();
   }
 
   /** Sends a message; resolves when it is on stable storage (an ephemeral one: when the server has it). */
@@ -141,14 +149,14 @@ export class Room {
    */
   async *events(): AsyncGenerator<RoomEvent, void, void> {
     if (this.#iterator || this.#handlers.size) throw new Error(`the events of room ${this.id} are taken already`);
-    const iterator: { wake: (() => void) | undefined } = (this.#iterator = { wake: undefined });
+    const iterator: { wake?: () => void; over?: true } = (this.#iterator = {});
     try {
       for (;;) {
         const item = this.#take();
         if (item) {
           yield item.event;
           item.handled();
-        } else if (this.#client.state.state === "closed" || this.state.state === "left") return;
+        } else if (iterator.over) return;
         else await new Promise<void>((wake) => (iterator.wake = wake));
       }
     } finally {
@@ -202,7 +210,6 @@ export class Room {
         this.#client.emit("error", toError(e), this);
       }
     }
-    this.#iterator?.wake?.();
   }
 
   /** A snapshot that was overtaken by a new connection must not be handed over: events after it may be queued before it. */
