@@ -98,6 +98,9 @@ func greet(w io.Writer, cfg *config.Config, s *server.Server, shown *config.Cred
 	info := s.Node().Store().Info()
 	fmt.Fprintf(w, "Continuo %s, %s mode\n", Version(), cfg.Mode)
 	fmt.Fprintf(w, "  listening  %s\n", url)
+	if admin := s.AdminAddr(); admin != nil {
+		fmt.Fprintf(w, "  operators  http://%s\n", reachable(admin.String()))
+	}
 	fmt.Fprintf(w, "  store      %s: %s\n", info.Name, survives(info.ProcessCrash, info.MachineCrash, info.Failover, info.Note))
 	fmt.Fprintf(w, "  epoch      %s\n", info.Epoch)
 	if shown == nil {

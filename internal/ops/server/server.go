@@ -123,6 +123,14 @@ func (s *Server) compose(c *config.Config) (err error) {
 // Addr is where the server listens.
 func (s *Server) Addr() net.Addr { return s.listeners.public.Addr() }
 
+// AdminAddr is where operators find it; nil without a listener for them.
+func (s *Server) AdminAddr() net.Addr {
+	if s.listeners.admin == nil {
+		return nil
+	}
+	return s.listeners.admin.Addr()
+}
+
 // Node is the server's node, for commands that run inside the same process.
 func (s *Server) Node() *node.Node { return s.node }
 
@@ -149,6 +157,7 @@ func (s *Server) Run(ctx context.Context) error {
 		running.Go(func() { _ = run(background) })
 	}
 	failed := make(chan error, 4)
+	s.state.Store(ready) // before anybody is answered: whoever was told the address may ask
 	web, admin, local := s.webServer(), s.adminServer(), s.controlServer()
 	for _, one := range s.listeners.serving(web, admin, local) {
 		running.Go(func() {
@@ -157,7 +166,6 @@ func (s *Server) Run(ctx context.Context) error {
 			}
 		})
 	}
-	s.state.Store(ready)
 	var err error
 	select {
 	case err = <-failed:
