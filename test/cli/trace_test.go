@@ -57,17 +57,17 @@ func TestPublishesAreTraced(t *testing.T) {
 
 // Profiles are on the admin listener, and only there.
 func TestAdminListener(t *testing.T) {
-	admin := freeAddress(t)
-	_, url, _ := run(t, "", "--admin-listen", admin, "--no-metrics-public")
+	s, url, _ := run(t, "", "--admin-listen", "127.0.0.1:0", "--no-metrics-public")
+	admin := s.operators(t)
 	for path, public := range map[string]int{"/debug/pprof/": 404, "/debug/pprof/goroutine": 404, "/metrics": 404, "/live": 200, "/ready": 200, "/up": 200} {
-		if status, _ := fetch(t, "http://"+admin+path); status != 200 {
+		if status, _ := fetch(t, admin+path); status != 200 {
 			t.Errorf("admin listener: %s answers %d", path, status)
 		}
 		if status, _ := fetch(t, url+path); status != public {
 			t.Errorf("public listener: %s answers %d, not %d", path, status, public)
 		}
 	}
-	if status, _ := fetch(t, "http://"+admin+"/apps/app-id/channels"); status != 404 {
+	if status, _ := fetch(t, admin+"/apps/app-id/channels"); status != 404 {
 		t.Errorf("the admin listener serves the API: %d", status)
 	}
 }
