@@ -17,7 +17,11 @@ import (
 var payload = []byte(strings.Repeat("x", 200))
 
 func benchStore(b *testing.B, rules stream.Rules) *Store {
-	s := openT(b, b.TempDir(), Options{Rules: func(stream.Ref) stream.Rules { return rules }})
+	return benchShards(b, rules, 0)
+}
+
+func benchShards(b *testing.B, rules stream.Rules, shards int) *Store {
+	s := openT(b, b.TempDir(), Options{Shards: shards, Rules: func(stream.Ref) stream.Rules { return rules }})
 	b.Cleanup(func() { s.Close() })
 	return s
 }
@@ -67,6 +71,7 @@ func BenchmarkAppend(b *testing.B) {
 			var wg sync.WaitGroup
 			b.ReportAllocs()
 			b.ResetTimer()
+			cpu := cpuTime()
 			for w := range bench.writers {
 				wg.Go(func() {
 					for {
@@ -93,9 +98,56 @@ func BenchmarkAppend(b *testing.B) {
 			}
 			wg.Wait()
 			b.StopTimer()
+			b.ReportMetric(float64((cpuTime()-cpu).Microseconds())/float64(b.N), "cpu-µs/op")
 			reportTimes(b, times)
 		})
 	}
+}
+
+// BenchmarkShards compares numbers of committers, in turn within one run: durable appends of many writers.
+func BenchmarkShards(b *testing.B) {
+	shards := []int{1, 2, 4}
+	stores := make([]*Store, len(shards))
+	for i, n := range shards {
+		stores[i] = benchShards(b, stream.Rules{Retention: stream.DefaultRetention()}, n)
+	}
+	refs := channels(10_000)
+	for _, writers := range []int{16, 256} {
+		spent, wall := make([]time.Duration, len(shards)), make([]time.Duration, len(shards))
+		b.Run(fmt.Sprintf("W=%d", writers), func(b *testing.B) {
+			clear(spent)
+			clear(wall)
+			for part := 0; part < b.N; part += 1000 {
+				for i, s := range stores {
+					cpu, start := cpuTime(), time.Now()
+					appendMany(b, s, refs, writers, min(1000, b.N-part))
+					spent[i] += cpuTime() - cpu
+					wall[i] += time.Since(start)
+				}
+			}
+			for i, n := range shards {
+				b.ReportMetric(float64(spent[i].Nanoseconds())/1000/float64(b.N), fmt.Sprintf("cpu-µs/op:%d", n))
+				b.ReportMetric(float64(b.N)/wall[i].Seconds(), fmt.Sprintf("ops/s:%d", n))
+			}
+		})
+	}
+}
+
+// appendMany makes n durable appends by so many writers.
+func appendMany(b *testing.B, s *Store, refs []stream.Ref, writers, n int) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				if _, err := s.Append(context.Background(), []stream.Op{creation(refs[int(i)*7919%len(refs)])}); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func reportTimes(b *testing.B, times [][]time.Duration) {

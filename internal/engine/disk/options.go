@@ -17,7 +17,7 @@ type Options struct {
 	// Folds make the states of messages, one per log. A log without a fold keeps no states and no checkpoints.
 	Folds map[stream.Log]stream.Fold
 
-	Shards        int           // committers; 4
+	Shards        int           // committers; 1
 	IntervalEvery time.Duration // how often streams of durability Interval are synced; 10 ms
 	SweepEvery    time.Duration // how often queues (expiry, age, forgetting) are looked at; 1 s. Negative: only by Maintain
 	ForgetAfter   time.Duration // a stream that was empty and idle for so long is forgotten; 30 days
@@ -45,10 +45,7 @@ func (o Options) withDefaults() Options {
 	if o.Rules == nil {
 		o.Rules = func(stream.Ref) stream.Rules { return stream.Rules{Retention: stream.DefaultRetention()} }
 	}
-	if o.Shards <= 0 {
-		o.Shards = 4
-	}
-	o.Shards = min(o.Shards, 1<<slotBits)
+	o.Shards = min(max(o.Shards, 1), 1<<slotBits)
 	def(&o.IntervalEvery, 10*time.Millisecond)
 	def(&o.SweepEvery, time.Second)
 	def(&o.ForgetAfter, 30*24*time.Hour)

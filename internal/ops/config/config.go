@@ -47,7 +47,7 @@ type Config struct {
 // Store says where the log is kept.
 type Store struct {
 	Engine      string        `key:"engine" flag:"store" env:"STORE" short:"yes" default:"disk" oneof:"disk|memory" doc:"disk is durable; memory forgets everything at a restart."`
-	Shards      int           `key:"shards" default:"4" min:"1" max:"64" doc:"Committers; each stream belongs to one."`
+	Shards      int           `key:"shards" default:"1" min:"1" max:"64" doc:"Committers; each stream belongs to one. A second one pays when the first fills a processor, at about 100,000 messages/s."`
 	Interval    time.Duration `key:"interval" default:"10ms" min:"1ms" max:"10s" doc:"Time between syncs of channels with durability interval."`
 	FreeReserve Size          `key:"free_reserve" default:"256MiB" reload:"live" doc:"Appends are refused when the disk has less space left than this."`
 	MaxBytes    Size          `key:"max_bytes" default:"0" reload:"live" doc:"Appends are refused when the store is larger than this; 0 does not limit it."`
