@@ -53,27 +53,39 @@ const (
 
 var names = []string{"room_id", "stream_id", "event_id", "message_id", "session_id", "protocol_version", "code", "reason", "items", "user_id", "count"}
 
-// decode reads a text that is JSON.
+// decode reads a text that is JSON. What is wrong with members counts only if the kind is known in the end.
 func decode(text []byte) (*Frame, error) {
-	kind, err := kindOf(text)
+	f := &Frame{}
+	var has member
+	var wrong error
+	kinds := false
+	err := object(text, func(name, value []byte) error {
+		if string(name) == "kind" {
+			f.Kind, kinds = str(value)
+		} else if err := f.set(&has, name, value); err != nil && wrong == nil {
+			wrong = err
+		}
+		return nil
+	})
+	if err == nil && !kinds {
+		err = errors.New("it has no kind that is a string")
+	}
 	if err != nil {
 		return nil, &Malformed{err.Error()}
 	}
-	need, known := needs[kind]
+	need, known := needs[f.Kind]
 	if !known {
 		return nil, ErrIgnored
 	}
-	f := &Frame{Kind: kind}
-	var has member
-	if err := object(text, func(name string, value []byte) error { return f.set(&has, name, value) }); err != nil {
-		return nil, &Malformed{kind + ": " + err.Error()}
+	if wrong != nil {
+		return nil, &Malformed{f.Kind + ": " + wrong.Error()}
 	}
 	if f.Kind == Message && has&hasEventID != 0 {
 		need |= hasMessageID
 	}
 	for i, name := range names {
 		if need&^has&(1<<i) != 0 {
-			return nil, &Malformed{fmt.Sprintf("%s without %s", kind, name)}
+			return nil, &Malformed{fmt.Sprintf("%s without %s", f.Kind, name)}
 		}
 	}
 	if has&hasMemberCount == 0 {
@@ -82,27 +94,13 @@ func decode(text []byte) (*Frame, error) {
 	return f, nil
 }
 
-func kindOf(text []byte) (kind string, err error) {
-	found := false
-	err = object(text, func(name string, value []byte) error {
-		if name == "kind" {
-			kind, found = str(value)
-		}
-		return nil
-	})
-	if err == nil && !found {
-		err = errors.New("it has no kind that is a string")
-	}
-	return kind, err
-}
-
 // set reads one member. null is absent, but as payload and info it is a value.
-func (f *Frame) set(has *member, name string, value []byte) error {
+func (f *Frame) set(has *member, name, value []byte) error {
 	switch {
-	case name == "payload":
+	case string(name) == "payload":
 		f.Payload = bytes.Clone(value)
 		return nil
-	case name == "info":
+	case string(name) == "info":
 		f.Info = bytes.Clone(value)
 		return nil
 	case value[0] == 'n':

@@ -7,8 +7,8 @@ import (
 
 // textMember, wholeMember and boolMember are the members of a frame by their names in the protocol.
 
-func (f *Frame) textMember(name string) (*string, member) {
-	switch name {
+func (f *Frame) textMember(name []byte) (*string, member) {
+	switch string(name) {
 	case "room_id":
 		return &f.RoomID, hasRoom
 	case "stream_id":
@@ -48,8 +48,8 @@ func (f *Frame) textMember(name string) (*string, member) {
 	return nil, 0
 }
 
-func (f *Frame) wholeMember(name string) (*int64, member) {
-	switch name {
+func (f *Frame) wholeMember(name []byte) (*int64, member) {
+	switch string(name) {
 	case "event_id":
 		return &f.EventID, hasEventID
 	case "presence_id":
@@ -86,8 +86,8 @@ func (f *Frame) wholeMember(name string) (*int64, member) {
 	return nil, 0
 }
 
-func (f *Frame) boolMember(name string) *bool {
-	switch name {
+func (f *Frame) boolMember(name []byte) *bool {
+	switch string(name) {
 	case "resumable":
 		return &f.Resumable
 	case "resumed":
@@ -107,21 +107,21 @@ func (f *Frame) boolMember(name string) *bool {
 }
 
 // setDeep reads a member that has members itself.
-func (f *Frame) setDeep(has *member, name string, value []byte) error {
-	switch name {
+func (f *Frame) setDeep(has *member, name, value []byte) error {
+	switch string(name) {
 	case "retry":
-		return object(value, func(name string, value []byte) error {
-			return wholeIf(map[string]*int64{"base_ms": &f.Retry.BaseMS, "max_ms": &f.Retry.MaxMS}[name], value)
+		return object(value, func(name, value []byte) error {
+			return wholeIf(map[string]*int64{"base_ms": &f.Retry.BaseMS, "max_ms": &f.Retry.MaxMS}[string(name)], value)
 		})
 	case "counts":
 		f.Counts = map[string]int64{}
-		return object(value, func(name string, value []byte) error {
+		return object(value, func(name, value []byte) error {
 			if value[0] == 'n' {
 				return nil
 			}
 			n := new(int64)
 			err := wholeIf(n, value)
-			f.Counts[name] = *n
+			f.Counts[string(name)] = *n
 			return err
 		})
 	case "members":
@@ -160,8 +160,8 @@ func wholeIf(to *int64, value []byte) error {
 
 func memberOf(value []byte) (m Member, err error) {
 	found := false
-	err = object(value, func(name string, value []byte) error {
-		switch name {
+	err = object(value, func(name, value []byte) error {
+		switch string(name) {
 		case "user_id":
 			m.UserID, found = str(value)
 		case "info":

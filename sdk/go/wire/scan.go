@@ -11,7 +11,7 @@ import (
 // What follows reads JSON that json.Valid has accepted: it need not look for errors, only for ends.
 
 // object calls member for each member of a JSON object, in order; false: text is no object, or member returned an error.
-func object(text []byte, member func(name string, value []byte) error) error {
+func object(text []byte, member func(name, value []byte) error) error {
 	at := space(text, 0)
 	if text[at] != '{' {
 		return errors.New("it is no JSON object")
@@ -21,7 +21,11 @@ func object(text []byte, member func(name string, value []byte) error) error {
 			at = space(text, at+1)
 		}
 		end := skip(text, at)
-		name, _ := str(text[at:end])
+		name := text[at+1 : end-1]
+		if bytes.IndexByte(name, '\\') >= 0 {
+			plain, _ := str(text[at:end])
+			name = []byte(plain)
+		}
 		at = space(text, space(text, end)+1) // after the colon
 		end = skip(text, at)
 		if err := member(name, text[at:end]); err != nil {
@@ -65,8 +69,11 @@ func skip(text []byte, at int) int {
 	case '{', '[':
 		return skipNested(text, at)
 	}
-	for at < len(text) && bytes.IndexByte([]byte(" \n\r\t,]}"), text[at]) < 0 {
-		at++
+	for ; at < len(text); at++ {
+		switch text[at] {
+		case ' ', '\n', '\r', '\t', ',', ']', '}':
+			return at
+		}
 	}
 	return at
 }
