@@ -17,7 +17,7 @@ import (
 var payload = []byte(strings.Repeat("x", 200))
 
 func benchStore(b *testing.B, rules stream.Rules) *Store {
-	return benchShards(b, rules, 0)
+	return benchShards(b, rules, 1)
 }
 
 func benchShards(b *testing.B, rules stream.Rules, shards int) *Store {

@@ -89,8 +89,12 @@ func (f *faultyFS) release() {
 	}
 }
 
+// openT opens a store with several committers, unless the test says how many: what one does is part of what several do.
 func openT(t testing.TB, dir string, o Options) *Store {
 	t.Helper()
+	if o.Shards == 0 {
+		o.Shards = 4
+	}
 	s, err := Open(dir, o)
 	if err != nil {
 		t.Fatal(err)

@@ -42,6 +42,7 @@ func (c *serveCommand) Run(env *Env) error {
 	greet(env.Stdout, cfg, s, shown)
 	stop := c.onHangup(env, s, log)
 	defer stop()
+	defer keepHeap(env.Context)()
 	if err := s.Run(env.Context); err != nil && !errors.Is(err, net.ErrClosed) {
 		return err
 	}
