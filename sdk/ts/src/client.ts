@@ -270,7 +270,7 @@ export class Client {
     const { reason, stream_id, event_id } = effect;
     const wanted = room.wantSnapshot();
     try {
-      const required = { room_id: effect.room, reason, stream_id, event_id, url: new URL(effect.url, this.#base).href };
+      const required = { room_id: effect.room, reason, stream_id, event_id, url: new URL(effect.url ?? `${this.#base.pathname.replace(/\/$/, "")}/rooms/${encodeURIComponent(effect.room)}/snapshot`, this.#base).href };
       const loaded = this.#options.snapshot
         ? await this.#options.snapshot(required)
         : await loadSnapshot(required.url, this.#base, this.#token, this.#fetch(), wanted.signal);

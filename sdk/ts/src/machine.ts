@@ -24,7 +24,7 @@ export type Effect =
   | { do: "timer"; in_ms: number | null }
   | { do: "deliver"; room: string; frame: Frame }
   | ({ do: "cursor"; room: string } & Position)
-  | ({ do: "fetch_snapshot"; room: string; reason: string; url: string } & Position)
+  | ({ do: "fetch_snapshot"; room: string; reason: string; url?: string | undefined } & Position)
   | { do: "answer"; id: string; frame: Frame }
   | { do: "failed"; id: string; code: string; message: string; retryable: boolean; version?: number | undefined }
   | { do: "state"; state: string; [more: string]: unknown }
@@ -38,6 +38,8 @@ export class Ground {
   out: Effect[] = [];
   /** The server has greeted: frames may be sent. */
   up = false;
+  /** It has greeted a second time: requests may be sent. */
+  connected = false;
   base = 500;
   max = 30000;
   readonly buffer: number;
@@ -74,8 +76,8 @@ export class Ground {
     for (const key of keys) this.#due.delete(key);
   }
 
-  due(key: unknown): boolean {
-    return this.#due.has(key);
+  forgetAll(): void {
+    this.#due.clear();
   }
 
   /** The timer went off, so none is set; what is due is done. */

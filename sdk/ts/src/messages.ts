@@ -46,7 +46,7 @@ export class MessageList {
       case "room.snapshot":
         this.#messages.clear();
         this.#sorted = undefined;
-        return event.messages?.forEach((m) => this.#enter(m));
+        return event.items?.forEach((m) => this.#enter(m));
       case "room.history":
         for (const item of event.items) if (item.kind === "chat.message") this.#enter(item);
     }

@@ -6,7 +6,9 @@ interface Request {
   frame: Frame;
   again: boolean;
   sent: boolean;
+  /** How often it was sent again, and when it may be sent next. */
   tries: number;
+  at: number;
 }
 
 const mostWaiting = 256;
@@ -26,8 +28,8 @@ export class Requests {
   }
 
   add(id: string, frame: Frame, again: boolean): void {
-    const request = { id, frame: { ...frame, correlation_id: id }, again, sent: false, tries: 0 };
-    if (!this.#ready(frame)) {
+    const request = { id, frame: { ...frame, correlation_id: id }, again, sent: false, tries: 0, at: 0 };
+    if (!this.#ground.connected || !this.#ready(frame)) {
       if (frame.ephemeral) return this.#fail(request, "not_connected", "an ephemeral message does not wait for its room to be joined", true);
       let waiting = 0;
       for (const other of this.#open.values()) if (!other.sent) waiting++;
@@ -44,10 +46,15 @@ export class Requests {
 
   /** Sends, in their order, those that can be sent now. */
   flush(): void {
+    if (!this.#ground.connected) return;
     for (const request of this.#open.values()) {
-      if (request.sent || this.#ground.due(request) || !this.#ready(request.frame)) continue;
-      request.sent = true;
-      this.#ground.send(request.frame);
+      const wait = request.at - this.#ground.now;
+      if (request.sent) continue;
+      if (wait > 0) this.#ground.wake(request, wait, () => this.flush());
+      else if (this.#ready(request.frame)) {
+        request.sent = true;
+        this.#ground.send(request.frame);
+      }
     }
   }
 
@@ -60,7 +67,8 @@ export class Requests {
       this.#ground.out.push({ do: "answer", id: request.id, frame });
     } else if (frame.retryable && request.again && request.tries < mostTries) {
       request.sent = false;
-      this.#ground.wake(request, this.#ground.delay(request.tries++, frame.retry_after_ms ?? 0), () => this.flush());
+      request.at = this.#ground.now + this.#ground.delay(request.tries++, frame.retry_after_ms ?? 0);
+      this.flush();
     } else {
       this.#open.delete(request.id);
       this.#fail(request, frame.code ?? "unknown", frame.message ?? "", !!frame.retryable, frame.version);
@@ -71,6 +79,7 @@ export class Requests {
   /** The connection is gone: what may not be sent twice has failed, the rest waits. */
   lost(): void {
     for (const request of [...this.#open.values()]) {
+      this.#ground.forget(request);
       if (!request.sent) continue;
       request.sent = false;
       if (request.again) continue;

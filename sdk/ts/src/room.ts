@@ -202,7 +202,7 @@ export class Room {
   /** @internal */
   changed(state: RoomState): void {
     this.state = state;
-    if (state.state !== "snapshot") this.#forgetSnapshot();
+    if (["joining", "refused", "left"].includes(state.state)) this.#forgetSnapshot();
     for (const listener of [...this.#listeners]) {
       try {
         listener(state);

@@ -24,10 +24,13 @@ export class RoomSession {
   #head = 0;
   #behind = false;
   #proved = false;
+  /** The join was answered by nothing that proves the position: the server will ask for a snapshot. */
+  #unproven = false;
+  #joinedAt = 0;
   #resuming = false;
   #resumed = false;
   #missed = 0;
-  #snapshot: { reason: string; url: string; stream_id: string; event_id: number } | undefined;
+  #snapshot: { reason: string; url: string | undefined; stream_id: string; event_id: number } | undefined;
   #held: Frame[] = [];
   #failures = 0;
   #snapshotFailures = 0;
@@ -41,6 +44,11 @@ export class RoomSession {
   /** Requests of the room can be sent. */
   get joined(): boolean {
     return this.#phase === "in";
+  }
+
+  /** The id is that of a join that is under way. */
+  asks(id: string): boolean {
+    return this.#phase === "asked" && id === this.#asking;
   }
 
   join(options: Options): void {
@@ -71,22 +79,28 @@ export class RoomSession {
 
   /** The room is not wanted any more, and will be forgotten. */
   leave(): void {
-    if (this.#phase !== "out") this.#sendLeave();
-    this.#drop();
     this.wanted = false;
     this.#become("left");
+    if (this.#phase !== "out") this.#sendLeave();
+    this.#out();
   }
 
   /** The connection is gone. */
   lost(): void {
-    this.#drop();
+    this.#out();
     if (this.wanted) this.#become("joining");
   }
 
-  #drop(): void {
+  #out(): void {
+    if (this.#phase === "in" && this.#ground.now - this.#joinedAt >= 10_000) this.#failures = 0;
     this.#phase = "out";
-    this.#behind = this.#resuming = false;
-    this.#forgetSnapshot();
+    this.#reset();
+  }
+
+  #reset(): void {
+    this.#behind = this.#resuming = this.#unproven = false;
+    this.#snapshot = undefined;
+    this.#held = [];
     this.#ground.forget(this);
   }
 
@@ -96,11 +110,9 @@ export class RoomSession {
 
   /** Leaves and joins from the position that there is. */
   #rejoin(): void {
-    const joined = this.joined;
-    this.#drop();
-    if (!joined) return;
-    this.#sendLeave();
+    this.#out();
     this.#become("joining");
+    this.#sendLeave();
     this.ask();
   }
 
@@ -114,34 +126,37 @@ export class RoomSession {
         this.#error = frame;
         return;
       case "room.left":
-        this.#drop();
+        this.#out();
         return this.#retry(this.#error ?? { kind: "server.error", retryable: true });
       case "room.snapshot_required":
-        return this.#needSnapshot(frame);
-      default:
-        if (this.#snapshot) this.#hold(frame);
-        else if (!this.#behind) this.#take(frame);
+        // One that comes while behind is left to the join that will follow.
+        return this.#behind && !this.#snapshot ? undefined : this.#needSnapshot(frame);
     }
+    const logged = frame.event_id !== undefined;
+    if (this.#behind || (logged && this.#unproven)) return;
+    if (logged && this.#snapshot) this.#hold(frame);
+    else this.#take(frame);
   }
 
   /** While a join is under way nothing but its answer counts. */
   #answered(frame: Frame): void {
-    const { kind, correlation_id: id } = frame;
-    if (kind === "server.error" && id === this.#asking) {
+    if (frame.kind === "room.joined") this.#entered(frame);
+    else if (frame.kind === "server.error" && frame.correlation_id) {
       this.#phase = "out";
       this.#retry(frame);
-    } else if (kind === "room.joined" && (id === undefined || id === this.#asking)) this.#entered(frame);
+    }
   }
 
   #entered(frame: Frame): void {
     this.#phase = "in";
-    this.#failures = 0;
+    this.#joinedAt = this.#ground.now;
     this.#missed = 0;
     this.#resumed = !!frame.resumed;
     if (frame.resumed && this.#proved && frame.stream_id !== this.#stream) this.#needSnapshot({ ...frame, reason: "stream_reset" });
     else {
       if (!this.#proved) this.#stream = frame.stream_id!;
       this.#resuming = !!(frame.resumed || frame.replaying || this.#proved);
+      this.#unproven = this.#proved && !frame.resumed;
       if (this.#resuming) this.#become("resuming", { replaying: frame.replaying ?? 0 });
       else this.#become("live", { resumed: false, missed: 0 });
     }
@@ -154,7 +169,8 @@ export class RoomSession {
   #retry(error: Frame): void {
     if (!error.retryable) {
       this.wanted = false;
-      return this.#become("refused", { code: error.code, message: error.message });
+      this.#become("refused", { code: error.code, message: error.message ?? "" });
+      return this.#ground.flush();
     }
     this.#become("joining");
     this.#ground.wake(this, this.#ground.delay(this.#failures++, error.retry_after_ms ?? 0), () => this.ask());
@@ -163,11 +179,10 @@ export class RoomSession {
   /** An event, or what moves the position. */
   #take(frame: Frame): void {
     if (frame.kind === "room.resumed") {
+      if (!this.#resuming) return;
+      this.#resuming = false;
+      this.#become("live", { resumed: this.#resumed, missed: this.#missed });
       this.#pass(frame.event_id);
-      if (this.#resuming) {
-        this.#resuming = false;
-        this.#become("live", { resumed: this.#resumed, missed: this.#missed });
-      }
     } else if (frame.kind === "room.position") this.#pass(frame.event_id);
     else this.#deliver(frame);
   }
@@ -195,7 +210,10 @@ export class RoomSession {
   }
 
   #moveCursor(event_id: number): void {
-    if (this.#cursor?.stream_id === this.#stream && this.#cursor.event_id >= event_id) return;
+    if (this.#cursor?.stream_id !== this.#stream || this.#cursor.event_id < event_id) this.#setCursor(event_id);
+  }
+
+  #setCursor(event_id: number): void {
     this.#cursor = { stream_id: this.#stream, event_id };
     this.#ground.out.push({ do: "cursor", room: this.id, ...this.#cursor });
   }
@@ -213,57 +231,49 @@ export class RoomSession {
     if (this.#behind && this.#unhandled.length - this.#head <= this.#ground.buffer >> 1) this.#rejoin();
   }
 
-  #needSnapshot(frame: Frame): void {
-    this.#drop();
-    this.#phase = "in";
-    this.#snapshot = {
-      reason: frame.reason ?? "unknown",
-      url: frame.snapshot_url ?? `/rooms/${encodeURIComponent(this.id)}/snapshot`,
-      stream_id: frame.stream_id ?? "",
-      event_id: frame.event_id ?? 0,
-    };
-    this.#become("snapshot", { reason: this.#snapshot.reason });
-    this.#fetch();
+  #needSnapshot({ reason, snapshot_url: url, stream_id, event_id }: Frame): void {
+    this.#reset();
+    this.#snapshot = { reason, url, stream_id: stream_id!, event_id: event_id! };
+    this.#become("snapshot", { reason });
+    if (this.#snapshotFailures) this.#fetchLater();
+    else this.#fetch();
   }
 
   #fetch(): void {
     this.#ground.out.push({ do: "fetch_snapshot", room: this.id, ...this.#snapshot! });
   }
 
-  #forgetSnapshot(): void {
-    this.#snapshot = undefined;
-    this.#held = [];
+  #fetchLater(): void {
+    this.#ground.wake(this, this.#ground.delay(this.#snapshotFailures - 1), () => this.#fetch());
   }
 
   #hold(frame: Frame): void {
-    if (this.#held.length < this.#ground.buffer) {
-      if (!this.#behind) this.#held.push(frame);
-      return;
-    }
-    this.#held = [];
+    if (frame.event_id! <= this.#snapshot!.event_id || this.#held.push(frame) <= this.#ground.buffer) return;
     this.#behind = true;
     this.#become("behind");
   }
 
   /** A snapshot was handed over: it is the position now. */
   snapshot({ stream_id, event_id }: Position): void {
-    if (!this.wanted) return;
     const wanted = this.#snapshot;
+    if (!wanted) return;
     const held = this.#held;
-    const overrun = this.#behind;
-    this.#forgetSnapshot();
-    this.#snapshotFailures = 0;
+    const fits = stream_id === wanted.stream_id && event_id >= wanted.event_id;
     this.#unhandled.fill(undefined);
     this.#stream = stream_id;
     this.#seen = event_id;
-    this.#moveCursor(event_id);
-    if (!wanted || overrun || stream_id !== wanted.stream_id || event_id < wanted.event_id) return this.#rejoin();
+    if (this.#cursor?.stream_id !== stream_id || this.#cursor.event_id !== event_id) this.#setCursor(event_id);
+    this.#snapshotFailures = fits ? 0 : this.#snapshotFailures + 1;
+    if (!fits || this.#behind) return this.#rejoin();
+    this.#reset();
+    this.#become("live", { resumed: false, missed: 0 });
     for (const frame of held) if (!this.#behind) this.#take(frame);
-    if (!this.#behind) this.#become("live", { resumed: false, missed: 0 });
   }
 
   snapshotFailed(): void {
-    if (this.#snapshot) this.#ground.wake(this, this.#ground.delay(this.#snapshotFailures++), () => this.#fetch());
+    if (!this.#snapshot) return;
+    this.#snapshotFailures++;
+    this.#fetchLater();
   }
 
   #become(state: string, more: object = {}): void {

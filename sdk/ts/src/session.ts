@@ -28,8 +28,10 @@ export class Session {
   #failures = 0;
   #greetedAt: number | undefined;
   #readAt = 0;
-  /** A ping was sent, and nothing was read since. */
-  #pinged = false;
+  /** A ping was sent not long ago. */
+  #pinging = false;
+  /** Something was read since. */
+  #heard = false;
   #heartbeat = 25_000;
   /** A token was asked for, to renew the session in place. */
   #renewing = false;
@@ -37,6 +39,10 @@ export class Session {
   /** The code that the last token was refused with. */
   #tokenRefused = 0;
   #reconnectAfter: number | undefined;
+  /** It came back at once already, and was not stable since. */
+  #hurried = false;
+  #code = 0;
+  #retryAt = 0;
   #offline = false;
   #old: { session_id?: string | undefined; session_secret?: string | undefined } = {};
 
@@ -52,7 +58,7 @@ export class Session {
     ground.now = now;
     ground.random = random;
     const out: Effect[] = (ground.out = []);
-    this.#take(input);
+    if (this.#phase !== "closed" || input.do === "request") this.#take(input);
     ground.arm();
     return out;
   }
@@ -64,21 +70,19 @@ export class Session {
       case "token":
         return this.#tokenGiven(input.token);
       case "token_failed":
-        this.#warn(`no token: ${input.message}`);
-        if (this.#renewing) this.#renewing = false;
-        else if (this.#phase === "asking") this.#lose(0);
-        return;
+        return this.#noToken(input.message);
       case "opened":
         return;
       case "frame":
         return this.#hasLink() ? this.#frame(input.frame) : undefined;
       case "malformed":
         if (!this.#hasLink()) return;
-        this.#heard();
+        this.#heard = true;
+        this.#readAt = this.#ground.now;
         this.#warn(`malformed frame: ${input.message}`);
         return;
       case "refused":
-        return this.#hasLink() ? this.#lose(input.status ?? 0, input.retry_after_ms) : undefined;
+        return this.#phase === "dialing" ? this.#lose(input.status ?? 0, input.retry_after_ms) : undefined;
       case "closed":
         return this.#hasLink() ? this.#lose(input.code) : undefined;
       case "timer":
@@ -113,13 +117,14 @@ export class Session {
   }
 
   #connect(): void {
-    if (!["idle", "stopped", "closed"].includes(this.#phase)) return;
-    this.#attempt = this.#failures = this.#tokenRefused = 0;
+    if (this.#phase === "idle" || this.#phase === "stopped") this.#attempt = this.#failures = this.#tokenRefused = 0;
+    else if (this.#phase !== "waiting" && this.#phase !== "offline") return;
     this.#attemptNow();
   }
 
   #attemptNow(): void {
     this.#phase = "asking";
+    this.#ground.forget("retry");
     this.#state("connecting", { attempt: ++this.#attempt });
     this.#roomsLost();
     this.#ground.out.push({ do: "want_token" });
@@ -140,12 +145,22 @@ export class Session {
     this.#ground.out.push({ do: "dial", token });
   }
 
+  #noToken(message: string): void {
+    if (!this.#renewing && this.#phase !== "asking") return;
+    this.#warn(`no token: ${message}`);
+    if (this.#renewing) this.#renewing = false;
+    else this.#lose(0);
+  }
+
   #frame(frame: Frame): void {
     if (frame.kind === "server.hello") return this.#hello(frame);
+    if (frame.kind === "server.error" && frame.correlation_id === undefined) this.#complain(frame);
     if (!this.#ground.up) return;
-    this.#heard();
+    this.#heard = true;
+    this.#readAt = this.#ground.now;
     switch (frame.kind) {
       case "server.token_expiring":
+        if (this.#renewing) return;
         this.#renewing = true;
         this.#ground.out.push({ do: "want_token" });
         return;
@@ -154,18 +169,20 @@ export class Session {
         return;
     }
     if (this.#requests.answer(frame)) return;
+    const room = this.#rooms.get(frame.room_id!);
+    const { kind, correlation_id: id } = frame;
+    if (kind === "server.error" && id !== undefined && !room?.asks(id)) this.#complain(frame);
     // What answers a request that nobody waits for any more is nothing for a room.
-    const ours = frame.correlation_id === undefined || /^s\d/.test(frame.correlation_id);
-    if (frame.room_id === undefined) {
-      if (frame.kind === "server.error") this.#warn(`${frame.code}: ${frame.message}`);
-    } else if (ours && !/accepted|history/.test(frame.kind)) this.#rooms.get(frame.room_id)?.frame(frame);
+    else if ((id === undefined || room?.asks(id)) && !/accepted|history/.test(kind)) room?.frame(frame);
   }
 
   #hello(frame: Frame): void {
+    this.#heard = true;
+    this.#readAt = this.#ground.now;
     if (this.#phase === "dialing") return this.#firstHello(frame);
-    this.#heard();
     if (this.#phase !== "greeted") return;
     this.#phase = "connected";
+    this.#ground.connected = true;
     this.#tokenRefused = 0;
     this.#old = { session_id: frame.session_id, session_secret: frame.session_secret };
     this.#state("connected", { session_id: frame.session_id, user_id: frame.user_id });
@@ -175,40 +192,39 @@ export class Session {
   #firstHello(frame: Frame): void {
     const ground = this.#ground;
     ground.forget("hello");
-    if ((frame.protocol_min ?? 1) > 1 || (frame.protocol_max ?? 1) < 1) {
+    const { protocol_version, protocol_min = protocol_version, protocol_max = protocol_version } = frame;
+    if (protocol_min > 1 || protocol_max < 1) {
       ground.out.push({ do: "hang_up", code: 1000 });
       return this.#stop("protocol_mismatch", 0);
     }
     const { base_ms, max_ms } = frame.retry ?? {};
-    if (base_ms > 0) ground.base = base_ms;
-    if (max_ms > 0) ground.max = max_ms;
-    if (frame.heartbeat_ms! > 0) this.#heartbeat = frame.heartbeat_ms as number;
+    ground.base = Math.max(base_ms || 500, 100);
+    ground.max = Math.max(max_ms || 30_000, ground.base);
+    this.#heartbeat = Math.max(frame.heartbeat_ms || 25_000, 1000);
     this.#phase = "greeted";
     this.#greetedAt = ground.now;
     ground.up = true;
-    this.#heard();
+    this.#pinging = false;
     ground.wake("beat", this.#heartbeat, () => this.#beat());
-    ground.send({ kind: "client.hello", protocol_version: 1, client: this.#client, ...this.#old });
+    ground.send({ kind: "client.hello", protocol_version: 1, client: this.#client || undefined, ...this.#old });
     for (const room of this.#rooms.values()) room.ask();
   }
 
   /** Looks whether the connection lives, when its time has come. */
   #beat(): void {
     const left = this.#readAt + this.#heartbeat - this.#ground.now;
-    if (this.#pinged) this.#hangUp();
-    else if (left > 0) this.#ground.wake("beat", left, () => this.#beat());
+    if (this.#pinging && !this.#heard) return this.#hangUp();
+    this.#pinging = false;
+    if (left > 0) this.#ground.wake("beat", left, () => this.#beat());
     else this.#ping();
   }
 
   #ping(): void {
-    this.#pinged = true;
+    if (this.#pinging) return;
+    this.#pinging = true;
+    this.#heard = false;
     this.#ground.send({ kind: "client.ping" });
     this.#ground.wake("beat", patience, () => this.#beat());
-  }
-
-  #heard(): void {
-    this.#pinged = false;
-    this.#readAt = this.#ground.now;
   }
 
   #hangUp(): void {
@@ -219,7 +235,11 @@ export class Session {
   /** The connection, or the attempt to have one, has ended with this close code or HTTP status, 0 if neither. */
   #lose(code: number, least = 0): void {
     const { now } = this.#ground;
-    if (this.#greetedAt !== undefined && now - this.#greetedAt >= patience) this.#failures = this.#attempt = 0;
+    if (this.#greetedAt !== undefined && now - this.#greetedAt >= patience) {
+      this.#failures = this.#attempt = 0;
+      this.#hurried = false;
+    }
+    this.#code = code;
     const reconnectAfter = this.#reconnectAfter;
     this.#linkGone();
     const stop = stops[code];
@@ -229,18 +249,21 @@ export class Session {
       this.#tokenRefused = code;
       return this.#attemptNow();
     }
-    if (code === 4200 && reconnectAfter !== undefined) this.#wait(reconnectAfter, code);
-    else {
-      if (longerCodes.includes(code)) this.#failures = Math.max(this.#failures, 4);
-      this.#wait(this.#ground.delay(this.#failures++, least), code);
-    }
+    this.#tokenRefused = 0;
+    const longer = longerCodes.includes(code);
+    if (longer) this.#failures = Math.max(this.#failures, 4);
+    if (code === 4200 && reconnectAfter !== undefined && !this.#hurried) {
+      this.#hurried = true;
+      this.#wait(reconnectAfter);
+    } else this.#wait(this.#ground.delay(this.#failures++, longer ? least : 0));
     this.#roomsLost();
   }
 
-  #wait(retry_in_ms: number, code: number): void {
+  #wait(retry_in_ms: number): void {
     if (this.#offline) return this.#rest();
     this.#phase = "waiting";
-    this.#state("waiting", { retry_in_ms, attempt: this.#attempt + 1, code });
+    this.#retryAt = this.#ground.now + retry_in_ms;
+    this.#state("waiting", { retry_in_ms, attempt: this.#attempt + 1, code: this.#code });
     this.#ground.wake("retry", retry_in_ms, () => this.#attemptNow());
   }
 
@@ -255,7 +278,10 @@ export class Session {
     if (what === "offline") {
       if (this.#phase === "waiting") this.#rest();
     } else if (this.#phase === "connected") this.#ping();
-    else if (this.#phase === "waiting" || (this.#phase === "offline" && what === "online")) this.#wait(this.#ground.delay(0), 0);
+    else if (this.#phase === "waiting" || (this.#phase === "offline" && what === "online")) {
+      const delay = this.#ground.delay(0);
+      if (this.#phase === "offline" || this.#ground.now + delay < this.#retryAt) this.#wait(delay);
+    }
   }
 
   #join(input: Input & { do: "join" }): void {
@@ -267,7 +293,6 @@ export class Session {
 
   /** Whether a request can be sent now. */
   #ready(frame: Frame): boolean {
-    if (this.#phase !== "connected") return false;
     const room = frame.room_id === undefined ? undefined : this.#rooms.get(frame.room_id);
     if (frame.ephemeral) return !!room?.joined;
     return !room?.wanted || room.joined;
@@ -278,7 +303,7 @@ export class Session {
   }
 
   #linkGone(): void {
-    this.#ground.up = this.#renewing = false;
+    this.#ground.up = this.#ground.connected = this.#renewing = false;
     this.#greetedAt = this.#reconnectAfter = undefined;
     this.#ground.forget("hello", "beat", "retry");
   }
@@ -297,13 +322,15 @@ export class Session {
   }
 
   #close(): void {
-    if (this.#phase === "closed") return;
     if (this.#hasLink()) this.#ground.out.push({ do: "hang_up", code: 1000 });
-    this.#linkGone();
     this.#phase = "closed";
     this.#state("closed");
-    this.#roomsLost();
     this.#requests.end();
+    this.#ground.forgetAll();
+  }
+
+  #complain({ code, message }: Frame): void {
+    this.#warn(`${code}: ${message}`);
   }
 
   #warn(message: string): void {

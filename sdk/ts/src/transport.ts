@@ -96,21 +96,21 @@ const bearer = (token: string | null): Record<string, string> => (token === null
 /** All pages of a snapshot as one. The token goes to the server's own origin only. */
 export async function loadSnapshot(
   url: string, base: URL, token: string | null, fetch: typeof globalThis.fetch, signal: AbortSignal,
-): Promise<Position & { messages: unknown[] }> {
+): Promise<Position & { items: unknown[] }> {
   const own = new URL(url).origin === base.origin;
-  let whole: (Position & { messages: unknown[] }) | undefined;
+  let whole: (Position & { items: unknown[] }) | undefined;
   for (let cursor: string | undefined; ; ) {
     const page = new URL(url);
     if (cursor) page.searchParams.set("cursor", cursor);
     const response = await fetch(page.href, { headers: own ? bearer(token) : {}, cache: "no-store", credentials: own ? "omit" : "same-origin", signal });
     const text = await response.text();
     if (!response.ok) throw new ContinuoError("snapshot_failed", `${page.pathname}: HTTP ${response.status}`, true);
-    const { messages, has_more, next_cursor, ...rest } = parse(text, page.pathname);
+    const { messages: items, has_more, next_cursor, ...rest } = parse(text, page.pathname);
     if (whole && (rest.stream_id !== whole.stream_id || rest.event_id !== whole.event_id)) {
       throw new ContinuoError("snapshot_failed", `${page.pathname}: the pages are of different moments`, true);
     }
-    if (!whole) whole = { ...rest, messages } as Position & { messages: unknown[] };
-    else for (const message of messages) whole.messages.push(message);
+    if (!whole) whole = { ...rest, items } as Position & { items: unknown[] };
+    else for (const item of items) whole.items.push(item);
     if (!has_more) return whole;
     cursor = next_cursor;
   }

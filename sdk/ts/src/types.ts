@@ -106,7 +106,8 @@ export interface Snapshot {
   event_id: number;
   /** Why it was taken, e.g. `window_exceeded`. */
   reason?: string;
-  messages: ChatMessage[];
+  /** The messages as they are now; absent if the application's own snapshot function gave something else. */
+  items?: ChatMessage[];
   members?: Member[];
   member_count?: number;
   presence_id?: number;
