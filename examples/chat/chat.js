@@ -237,6 +237,7 @@ document.addEventListener("visibilitychange", () => {
 });
 window.addEventListener("hashchange", () => open(named()));
 window.addEventListener("pagehide", () => client.close(0));
+window.addEventListener("pageshow", (e) => e.persisted && location.reload());
 
 $("your-name").value = me;
 client.connect().catch(() => {}); // the panel tells why

@@ -91,7 +91,8 @@ export class Panel {
   }
 
   #write(direction, text, kind) {
-    const list = $("journal"), top = list.scrollTop;
+    const list = $("journal"), top = list.scrollTop, last = list.querySelector("li")?.lastChild.textContent;
+    if (kind && last && (text.endsWith(last) || last.endsWith(text))) list.firstChild.remove(); // the same again, or with its reason
     list.prepend(h("li", { class: kind }, h("span", { class: "dir" }, direction), h("span", {}, text)));
     while (list.children.length > KEPT) list.lastChild.remove();
     if (top > 0) list.scrollTop = top + list.firstChild.offsetHeight; // what one reads stays
@@ -120,6 +121,7 @@ export class Panel {
     for (const short of document.querySelectorAll(".state-short")) if (short.textContent !== words) short.textContent = words;
     const part = stalled ? Math.min(1, silent / (this.#heartbeat + 10000)) : state.state === "waiting" && state.retry_in_ms ? left / state.retry_in_ms : 0;
     $("wait").style.setProperty("--part", part.toFixed(3));
+    $("wait").classList.toggle("on", part > 0);
     const [outcome, told] = this.#outcome(state, talk, stalled);
     set("outcome", outcome);
     $("outcome").classList.toggle("told", told);
@@ -128,7 +130,7 @@ export class Panel {
     $("stall").disabled = state.state !== "connected" || stalled;
     $("expire").disabled = state.state !== "connected" || stalled || this.#expiring > 0;
     set("f-heard", this.#line.heard ? `${Math.floor(silent / 1000)} s ago` : "–");
-    const ends = Math.round((this.#tokens.expires - Date.now()) / 1000);
+    const ends = Math.floor((this.#tokens.expires - Date.now()) / 1000);
     set("f-token", !this.#tokens.made ? "–" : ends < 0 ? "ended" : `ends in ${ends} s${this.#renewals ? `, renewed ${this.#renewals}×` : ""}`);
   }
 
@@ -143,7 +145,7 @@ export class Panel {
     if (!outcome) return ["Finding the room.", false];
     if (outcome.state === "snapshot") return [`${describe(outcome)}. The list was fetched anew.`, true];
     if (outcome.resumed) return [`${describe(outcome)}. Nothing lost, nothing twice.`, true];
-    return ["Here from the beginning. Make some trouble:", false];
+    return ["Here, and up to date. Now make some trouble:", false];
   }
 
   #facts() {
@@ -163,7 +165,7 @@ export class Panel {
     while (list.children.length > talk.ribbon.length) list.firstChild.remove();
     list.dataset.last = talk.counted;
     set("ribbon-room", `#${talk.name}`);
-    set("ribbon-text", talk.counted ? `${plural(talk.counted, "event")}, ${talk.replayed} of them replayed: ${talk.gaps || "none"} missing, ${talk.twice || "none"} twice.` : "Nothing yet.");
+    set("ribbon-text", talk.counted ? `${plural(talk.counted, "event")}${talk.replayed ? `, ${talk.replayed} of them replayed` : ""}: ${talk.gaps || "none"} missing, ${talk.twice || "none"} twice.` : "Nothing yet.");
   }
 }
 

@@ -19,14 +19,14 @@ export class Talk {
   twice = 0;
   unread = 0;
   more = true; // there may be earlier messages
-  missed = null; // {after, count}: what was said while the connection was away
+  missed = null; // {after, ms, kinds, touched}: what happened while the connection was away
   draft = "";
   state = { state: "joining" };
   /** The last outcome of a join, for as long as nothing newer is known; null: the first has not come yet. */
   outcome = null;
   #seen = 0; // the highest event_id
-  #away = 0; // #seen when the connection went
-  #typed = 0; // when we last said that we type
+  #gone = null; // {after, at, kinds, touched} since the connection went
+  #typed = -TYPING; // when we last said that we type
   #loading = false;
   #count = 0;
 
@@ -46,6 +46,10 @@ export class Talk {
   #apply(event) {
     if (event.kind === "chat.message" && event.message_id === undefined) return this.#ephemeral(event);
     const { kind, event_id, sender } = event;
+    if (this.state.state === "resuming" && this.outcome && this.#gone) {
+      this.#gone.kinds[kind] = (this.#gone.kinds[kind] ?? 0) + 1;
+      this.#gone.touched.add(event.message_id);
+    }
     const fresh = kind === "chat.message" && this.state.state === "live";
     this.messages.apply(event);
     this.members.apply(event);
@@ -53,7 +57,7 @@ export class Talk {
       this.#seen = event_id;
       this.more = false;
       this.#keep(event_id, "snapshot");
-    } else if (event_id !== undefined) {
+    } else if (kind !== "room.joined" && event_id !== undefined) {
       this.#keep(event_id, this.state.state !== "resuming" ? "live" : this.outcome ? "replayed" : "rewound");
       this.#seen = Math.max(this.#seen, event_id);
     }
@@ -78,11 +82,12 @@ export class Talk {
   #moved(state) {
     const before = this.state;
     this.state = state;
-    if (state.state === "joining" && before.state !== "joining") this.#away = this.#seen;
+    if (state.state === "joining") this.#gone ??= { after: this.#seen, at: performance.now(), kinds: {}, touched: new Set() };
     if (state.state === "live" && before.state !== "live") {
+      if (!this.outcome) this.more = state.missed >= FIRST;
+      this.missed = state.resumed && state.missed ? { ...this.#gone, ms: performance.now() - this.#gone.at } : null;
       this.outcome = state;
-      this.missed = state.resumed && state.missed ? { after: this.#away, count: state.missed } : null;
-      this.#away = 0;
+      this.#gone = null;
     }
     if (state.state === "snapshot") this.outcome = state;
     this.#tell("state");
@@ -112,7 +117,7 @@ export class Talk {
   say(text) {
     const one = { id: `p${++this.#count}`, text };
     this.pending.push(one);
-    this.#typed = 0;
+    this.#typed = -TYPING;
     this.#try(one);
   }
 

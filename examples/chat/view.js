@@ -13,6 +13,7 @@ export class View {
   #target = null; // message_id that is being changed
   #below = 0; // messages that came while one was looking further up
   #last = null; // key of the newest row that was drawn
+  #wasAtEnd = true;
   #sure = null; // message_id whose deletion was asked for once
 
   constructor(act) {
@@ -20,6 +21,7 @@ export class View {
     $("messages").addEventListener("keydown", (e) => this.#walk(e));
     $("messages").addEventListener("focusin", (e) => this.#reach(e.target.closest(".msg")));
     $("messages").addEventListener("click", (e) => e.target.closest("button") || e.target.closest(".msg")?.focus());
+    new ResizeObserver(() => this.#wasAtEnd && this.toEnd()).observe($("scroller"));
     $("scroller").addEventListener("scroll", () => this.#scrolled(), { passive: true });
     $("to-end").addEventListener("click", () => {
       this.toEnd();
@@ -54,7 +56,7 @@ export class View {
   }
 
   #scrolled() {
-    const away = !this.#atEnd();
+    const away = !(this.#wasAtEnd = this.#atEnd());
     if (!away) this.#below = 0;
     $("to-end").hidden = !away;
     $("to-end-text").textContent = this.#below ? `${plural(this.#below, "new message")}` : "Newest";
@@ -74,7 +76,7 @@ export class View {
     if (grown && !follow) this.#below += rows.length - 1 - rows.findIndex((r) => r.key === this.#last);
     const focused = document.activeElement?.closest?.(".msg")?.dataset.key;
     const index = [...$("messages").children].findIndex((li) => li.dataset.key === focused);
-    if (!rows.some((r) => r.key === this.#active)) this.#active = rows.findLast((r) => r.message)?.key ?? null;
+    if (!focused || !rows.some((r) => r.key === this.#active)) this.#active = rows.findLast((r) => r.message)?.key ?? null;
     keep($("messages"), rows, (r) => r.key, (row, li) => this.#row(row, li, grown));
     if (focused && !rows.some((r) => r.key === focused)) this.#focusNear(index);
     this.#last = newest ?? "";
@@ -95,18 +97,19 @@ export class View {
       const date = new Date(message.ts).toDateString();
       if (date !== day && (day || date !== new Date().toDateString())) rows.push({ key: `day ${date}`, day: message.ts });
       const late = missed && message.event_id > missed.after;
-      if (late && !told) rows.push({ key: `away ${missed.after}`, away: missed.count });
+      if (late && !told) rows.push({ key: `away ${missed.after}`, away: missed });
       const first = !before || before.sender !== message.sender || message.ts - before.ts > TOGETHER || date !== day || (late && !told);
       if (late) told = true;
-      rows.push({ key: message.message_id, message, first, late: late && message.event_id <= missed.after + missed.count, mine: message.sender === me });
+      rows.push({ key: message.message_id, message, first, late: missed?.touched.has(message.message_id), mine: message.sender === me });
       [before, day] = [message, date];
     }
+    if (!told) rows.push({ key: `away ${missed.after}`, away: missed });
     return rows;
   }
 
   #row(row, li, grown) {
     if (row.day) return li ?? h("li", { class: "day" }, calendar.format(row.day));
-    if (row.away) return li ?? h("li", { class: "away" }, `You were away. ${plural(row.away, "event")} came back with you.`);
+    if (row.away) return li ?? h("li", { class: "away" }, absence(row.away));
     const { message: m, first, late, mine } = row;
     const target = m.message_id === this.#target, sure = m.message_id === this.#sure;
     const given = Object.keys(REACTIONS).filter((name) => this.#talk.mine.has(`${m.message_id} ${name}`));
@@ -213,4 +216,12 @@ export class View {
     const all = [...$("messages").children];
     (all.slice(0, index).findLast((li) => li.matches(".msg")) ?? all.find((li) => li.matches(".msg")) ?? $("text")).focus();
   }
+}
+
+/** What happened while one was away, in words. */
+function absence({ ms, kinds }) {
+  const parts = [["chat.message", "message"], ["message.update", "change"], ["message.append", "addition"], ["message.delete", "deletion"], ["message.reactions", "reaction"]]
+    .filter(([kind]) => kinds[kind]).map(([kind, noun]) => plural(kinds[kind], noun));
+  const seconds = Math.round(ms / 1000), away = seconds < 100 ? `${Math.max(1, seconds)} s` : `${Math.round(seconds / 60)} min`;
+  return `Away for ${away}: ${new Intl.ListFormat("en-GB").format(parts)} came meanwhile`;
 }
