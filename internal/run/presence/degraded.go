@@ -24,15 +24,31 @@ func (t *turn) degrade(j *job, err error) {
 	r.reg.degraded[r.ref] = true
 	r.reg.last.Unlock()
 	r.retryLater()
-	if j.change == presence.None {
+	t.beside(j)
+}
+
+// beside tells watchers on this node what the log does not say.
+func (t *turn) beside(j *job) {
+	if j.news == presence.None {
 		return
 	}
 	e := j.entry
-	if j.change == presence.Added {
+	if j.news == presence.Added {
 		e.Version = 1
 	}
-	e.Frame = "presence:" + r.reg.opts.Boot + ":" + strconv.FormatUint(r.reg.beside.Add(1), 10)
-	r.reg.opts.Hub.Ephemeral(r.ref, e)
+	m := *e.Member
+	m.Update = j.news == presence.Updated
+	e.Member = &m
+	g := t.reg
+	e.Frame = "presence:" + g.opts.Boot + ":" + strconv.FormatUint(g.beside.Add(1), 10)
+	g.opts.Hub.Ephemeral(t.ref, e)
+}
+
+// forgo takes out a user of whom the log never knew; mu is held.
+func (t *turn) forgo(j *job) {
+	j.u.dirty = false
+	t.done(j)
+	t.beside(j)
 }
 
 // begunAnew notices that the log lost its members to somebody else's reset: those of this node are written again; mu is
@@ -47,7 +63,7 @@ func (t *turn) begunAnew() {
 		}
 		for _, u := range r.users {
 			if !fresh[u.name] {
-				u.dirty, u.known, r.degraded = true, false, true
+				u.dirty, u.known, u.here, r.degraded = true, false, false, true
 			}
 		}
 		if r.degraded {

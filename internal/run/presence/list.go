@@ -53,8 +53,10 @@ func membersOf(rows []stream.KeyRow) ([]session.Member, error) {
 	return list, nil
 }
 
-// overlay adds what could not be written to what was read; mu is held.
+// overlay adds what could not be written to what was read; mu is held. Of a list that was cut it counts what should not be
+// there by what was known of the log last.
 func (r *roll) overlay(list []session.Member, count, limit int) ([]session.Member, int) {
+	whole := len(list) == count
 	for _, u := range r.users {
 		if !u.dirty {
 			continue
@@ -74,6 +76,9 @@ func (r *roll) overlay(list []session.Member, count, limit int) ([]session.Membe
 		case listed:
 			list = slices.Delete(list, i, i+1)
 		}
+	}
+	if whole {
+		count = len(list)
 	}
 	if len(list) > max(limit, 0) {
 		list = list[:max(limit, 0)]

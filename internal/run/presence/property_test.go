@@ -191,6 +191,9 @@ func (p *play) replay() {
 			if err != nil || len(m.Conns) == 0 {
 				t.Fatalf("entry %d: %+v %v", e.Serial, m, err)
 			}
+			if was && change == corepresence.None && here[e.Key] != string(m.Info) {
+				t.Fatalf("entry %d changes the info of %s and is no update: %q", e.Serial, e.Key, p.w.lines())
+			}
 			here[e.Key] = string(m.Info)
 		}
 		at = append(at, maps.Clone(here))

@@ -46,7 +46,8 @@ type user struct {
 	name   string
 	member presence.Member // what is there, other nodes' connections included
 	known  bool            // what follows was read from the log, or written to it
-	here   bool            // the log says that the user is there
+	here   bool            // the log says that the user is there …
+	info   json.RawMessage // … and shows this
 	serial uint64          // of the user's newest entry
 	dirty  bool            // member is not what the log says
 	// leaving are connections in their grace time.

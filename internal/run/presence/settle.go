@@ -27,6 +27,7 @@ func (t *turn) settle(j *job, res stream.Result) {
 	switch {
 	case res.Outcome == stream.Applied || res.Outcome == stream.Duplicate:
 		j.u.here, j.u.serial, j.u.known, j.u.dirty = j.entry.Kind == stream.Put, res.Entry.Serial, true, false
+		j.u.info = j.target.Info
 		t.done(j)
 		t.wrote(j, res)
 	case res.Outcome == stream.Refused && repeats(res.Err) && j.q.tries < mostTries:
@@ -83,9 +84,7 @@ func (t *turn) done(j *job) {
 		j.u.stay(j.q.conn)
 		t.ready = append(t.ready, j.q)
 	}
-	if j.q.kind != resume {
-		t.roll.count += j.change.Members()
-	}
+	t.roll.count += j.news.Members()
 	t.drop(j.u)
 }
 
@@ -151,7 +150,7 @@ func (r *roll) load(u *user) (presence.State, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	u.known, u.here, u.serial = true, s.Here, s.Last.Serial
+	u.known, u.here, u.info, u.serial = true, s.Here, m.Info, s.Last.Serial
 	if !u.dirty {
 		u.member = m
 		return s, nil

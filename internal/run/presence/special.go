@@ -122,7 +122,7 @@ func (r *roll) adoptUser(row stream.KeyRow, seen, until int64) error {
 			continue
 		}
 		if u == nil {
-			u = &user{name: m.User, member: m, known: true, here: true, serial: s.Last.Serial}
+			u = &user{name: m.User, member: m, known: true, here: true, info: m.Info, serial: s.Last.Serial}
 			r.users[m.User] = u
 		}
 		if u.member.Has(c.ID) && u.leaving[c.ID] == nil { // else the user is back already
@@ -139,7 +139,9 @@ func (r *roll) wipe(q *request) {
 	r.mu.Lock()
 	for _, u := range r.users {
 		u.known = false
-		u.dirty = u.dirty || err != nil
+		if err != nil {
+			u.dirty, u.here = true, false
+		}
 	}
 	if err != nil && len(r.users) > 0 {
 		r.degraded = true
@@ -180,6 +182,12 @@ func (r *roll) rewrite(q *request) error {
 	r.reg.last.Lock()
 	delete(r.reg.degraded, r.ref)
 	r.reg.last.Unlock()
+	if n := len(ops); n > r.reg.policy(r.ref).Presence.BroadcastLimit {
+		for i := range ops {
+			ops[i].Entry.Event = presence.Quiet
+		}
+		ops[n-1].Entry.Extras = presence.Note{Count: n}.Extras()
+	}
 	for len(ops) > 0 {
 		n := min(len(ops), mostWrites)
 		results, err := r.reg.opts.Store.Append(r.reg.ctx, ops[:n])
@@ -196,7 +204,8 @@ func (r *roll) rewrite(q *request) error {
 	return nil
 }
 
-// rejoin is the append that makes a member one of a log that was begun anew.
+// rejoin is the append that makes a member one of a log that was begun anew. It is told like any other: who follows may
+// have read the members before it.
 func (r *roll) rejoin(row stream.KeyRow) (stream.Op, error) {
 	s, err := presence.Decode(row.State)
 	if err != nil {
@@ -207,7 +216,7 @@ func (r *roll) rejoin(row stream.KeyRow) (stream.Op, error) {
 		return stream.Op{}, err
 	}
 	c := m.Conns[len(m.Conns)-1]
-	e := stream.Entry{Kind: stream.Put, Key: m.User, User: m.User, Conn: c.ID, Data: s.Data, Event: presence.Quiet,
+	e := stream.Entry{Kind: stream.Put, Key: m.User, User: m.User, Conn: c.ID, Data: s.Data,
 		Member: &stream.Member{User: m.User, Conn: c.ID, Node: c.Node, Boot: c.Boot, Cause: presence.Join}}
 	return stream.Op{Ref: r.ref, Entry: e, Guard: stream.Guard{IfAbsent: true}}, nil
 }

@@ -42,7 +42,8 @@ type job struct {
 	q      *request
 	u      *user
 	target presence.Member
-	change presence.Change
+	change presence.Change // of what the log says
+	news   presence.Change // of what was there, in the log or not
 	note   presence.Note
 	entry  stream.Entry
 }
@@ -219,25 +220,49 @@ func (t *turn) remove(q *request, u *user, conns []string, m stream.Member, seen
 
 // add plans the write of a user's membership.
 func (t *turn) add(q *request, u *user, target presence.Member, change presence.Change, m stream.Member, note presence.Note) {
-	target.User = u.name
-	m.User, m.Update = u.name, change == presence.Updated
+	j := job{q: q, u: u, target: target, change: change, news: change, note: note}
+	j.target.User = u.name
+	switch {
+	case q.kind == resume: // it was told and counted when it happened
+		j.news = presence.None
+	case u.dirty:
+		j.change = u.against(target, change)
+	}
+	t.sum += j.news.Members()
+	m.User, m.Update = u.name, j.change == presence.Updated
 	if m.Node == "" {
 		m.Node, m.Boot = t.reg.opts.Node, t.reg.opts.Boot
 	}
-	if q.kind != resume { // it was counted when it happened
-		t.sum += change.Members()
+	j.entry = stream.Entry{Kind: stream.Put, Key: u.name, User: u.name, Conn: m.Conn, Member: &m, Data: target.Data()}
+	if len(target.Conns) == 0 {
+		j.entry.Kind, j.entry.Set = stream.Delete, stream.FieldData
+		if !u.here { // the log never knew of it
+			t.forgo(&j)
+			return
+		}
 	}
-	e := stream.Entry{Kind: stream.Put, Key: u.name, User: u.name, Conn: m.Conn, Member: &m, Data: target.Data()}
-	if change == presence.Removed {
-		e.Kind, e.Set = stream.Delete, stream.FieldData
+	j.entry.NoEcho = q.kind == enter
+	if j.change != presence.None && t.sum > t.policy.Presence.BroadcastLimit {
+		j.entry.Event, t.quiet = presence.Quiet, len(t.jobs)+1
 	}
-	e.NoEcho = q.kind == enter
-	if change != presence.None && t.sum > t.policy.Presence.BroadcastLimit {
-		e.Event, t.quiet = presence.Quiet, len(t.jobs)+1
-	}
-	e.Extras = note.Extras()
+	j.entry.Extras = note.Extras()
 	t.busy[u.name] = true
-	t.jobs = append(t.jobs, job{q: q, u: u, target: target, change: change, note: note, entry: e})
+	t.jobs = append(t.jobs, j)
+}
+
+// against is what a membership means to those who know the log, which lacks what happened last.
+func (u *user) against(target presence.Member, change presence.Change) presence.Change {
+	switch {
+	case len(target.Conns) == 0:
+		return presence.Removed
+	case !u.here:
+		return presence.Added
+	case !bytes.Equal(target.Info, u.info):
+		return presence.Updated
+	case change == presence.Added: // the log says that the user never went
+		return presence.None
+	}
+	return change
 }
 
 // count has the last quiet transition of the turn say how many members there are: watchers hear one number for a burst.
