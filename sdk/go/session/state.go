@@ -23,13 +23,13 @@ const (
 
 // State is how it is with the connection. States can be compared with ==.
 type State struct {
-	State     string
-	Attempt   int    // 1, 2, … since the last stable connection; of StateWaiting: the next one
-	SessionID string // what the server calls this session
-	UserID    string // what the server calls the user
-	RetryInMS int64  // from when the state was told
-	Code      int    // the close code, or the HTTP status, that led here; 0: neither
-	Reason    string
+	State     string `json:"state"`
+	Attempt   int    `json:"attempt,omitempty"`     // 1, 2, … since the last stable connection; of StateWaiting: the next one
+	SessionID string `json:"session_id,omitempty"`  // what the server calls this session
+	UserID    string `json:"user_id,omitempty"`     // what the server calls the user
+	RetryInMS int64  `json:"retry_in_ms,omitempty"` // from when the state was told
+	Code      int    `json:"code,omitempty"`        // the close code, or the HTTP status, that led here; 0: neither
+	Reason    string `json:"reason,omitempty"`
 }
 
 // The states of a room.
@@ -45,11 +45,11 @@ const (
 
 // RoomState is how it is with a room. States can be compared with ==.
 type RoomState struct {
-	State     string
-	Replaying int64  // events that the server looks at before live ones
-	Resumed   bool   // the server has proven that nothing is missing
-	Missed    int64  // events that were delivered late
-	Reason    string // why a snapshot is needed
-	Code      string // of a refusal
-	Message   string
+	State     string `json:"state"`
+	Replaying int64  `json:"replaying,omitempty"` // events that the server looks at before live ones
+	Resumed   bool   `json:"resumed,omitempty"`   // the server has proven that nothing is missing
+	Missed    int64  `json:"missed,omitempty"`    // events that were delivered late
+	Reason    string `json:"reason,omitempty"`    // why a snapshot is needed
+	Code      string `json:"code,omitempty"`      // of a refusal
+	Message   string `json:"message,omitempty"`
 }
