@@ -20,6 +20,7 @@ class Core:
         self.base_ms = 500
         self.max_ms = 30_000
         self.up = False  # client.hello was sent on the connection that is there: frames can be sent
+        self.greeted = False  # and was answered
         self._ids = 0
         self._due: dict[str, tuple[int, Callable[[], None]]] = {}
         self._announced: int | None = None
@@ -46,10 +47,15 @@ class Core:
         frame.update((name, value) for name, value in members.items() if value is not None)
         self.out.append(Send(frame))
 
-    def next_id(self) -> str:
-        """A correlation id for a frame of the session's own."""
+    def ask(self, kind: str, room: str | None = None, **members: object) -> str:
+        """Sends a frame that is answered; returns its correlation id."""
         self._ids += 1
+        self.send(kind, room, correlation_id=f"s{self._ids}", **members)
         return f"s{self._ids}"
+
+    def warn_of(self, error: Frame) -> None:
+        room = f"room {error['room_id']}: " if "room_id" in error else ""
+        self.warn(f"{room}{error['code']}: {error.get('message', '')}")
 
     def warn(self, message: str) -> None:
         self.out.append(Warn(message))

@@ -20,7 +20,7 @@ class _Pending:
     frame: Frame
     again: bool
     sent: bool = False
-    resting: bool = False  # after a retryable error, until its time has come
+    rests_until: int = 0  # after a retryable error
     tries: int = 0
 
 
@@ -30,11 +30,12 @@ class Requests:
         self._rooms = rooms
         self._pending: dict[str, _Pending] = {}
 
-    def add(self, event: inputs.Request, over: bool) -> None:
+    def refuse(self, event: inputs.Request) -> None:
+        self._core.emit(Failed(event.id, "closed", "the client is closed", False))
+
+    def add(self, event: inputs.Request) -> None:
         one = _Pending(event.id, {**event.frame, "correlation_id": event.id}, event.again)
-        if over:
-            self._fail(one, "closed", "the client is closed", False)
-        elif self._ready(one):
+        if self._ready(one):
             self._pending[one.id] = one
             self._send(one)
         elif one.frame.get("ephemeral"):
@@ -45,12 +46,10 @@ class Requests:
             self._pending[one.id] = one
 
     def _ready(self, one: _Pending) -> bool:
-        if not self._core.up:
-            return False
         room = one.frame.get("room_id")
-        if room is None:
-            return True
-        return self._rooms.joined(room) or (not self._rooms.wanted(room) and not one.frame.get("ephemeral"))
+        if room is not None and self._rooms.wanted(room):
+            return self._rooms.joined(room)
+        return self._core.greeted and not one.frame.get("ephemeral")
 
     def _send(self, one: _Pending) -> None:
         one.sent = True
@@ -59,7 +58,7 @@ class Requests:
     def flush(self) -> None:
         """Sends what waits and need not wait any more, in order."""
         for one in self._pending.values():
-            if not one.sent and not one.resting and self._ready(one):
+            if not one.sent and one.rests_until <= self._core.now and self._ready(one):
                 self._send(one)
 
     def cancel(self, event: inputs.Cancel) -> None:
@@ -82,24 +81,27 @@ class Requests:
         return True
 
     def _rest(self, one: _Pending, at_least: int) -> None:
-        one.sent, one.resting = False, True
         delay = self._core.delay(one.tries, at_least)
         one.tries += 1
+        one.sent, one.rests_until = False, self._core.now + delay
+        self._core.wake(f"request {one.id}", delay, self.flush)
 
-        def rested() -> None:
-            one.resting = False
-            self.flush()
-
-        self._core.wake(f"request {one.id}", delay, rested)
+    def connected(self) -> None:
+        """What rests goes on resting, what does not is sent."""
+        for one in self._pending.values():
+            if one.rests_until > self._core.now:
+                self._core.wake(f"request {one.id}", one.rests_until - self._core.now, self.flush)
+        self.flush()
 
     def lost(self) -> None:
         """The connection is gone."""
         for one in list(self._pending.values()):
+            self._core.forget(f"request {one.id}")
             if one.sent and one.again:
                 one.sent = False
             elif one.sent:
                 self._drop(one.id)
-                self._fail(one, "outcome_unknown", "the connection was lost before the answer", True)
+                self._fail(one, "outcome_unknown", "the connection was lost before the answer", False)
 
     def fail_all(self) -> None:
         pending, self._pending = self._pending, {}

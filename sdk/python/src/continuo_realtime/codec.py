@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any, NoReturn
 
 Frame = dict[str, Any]
@@ -59,24 +58,38 @@ _TYPES: dict[str, type] = {
         int,
     ),
     **dict.fromkeys(
-        "resumable resumed verified truncated members_truncated has_more retryable ephemeral".split(),
+        "resumable resumed verified truncated members_truncated has_more retryable".split(),
         bool,
     ),
-    **dict.fromkeys("counts limits retry".split(), dict),
-    **dict.fromkeys("items members capabilities".split(), list),
+    **dict.fromkeys("counts retry".split(), dict),
+    **dict.fromkeys("items members".split(), list),
 }
 
 _NAMES = {str: "a string", int: "a whole number", bool: "true or false", dict: "an object", list: "a list"}
 
 # Without these a frame of its kind says nothing.
 _NEEDED: dict[str, tuple[str, ...]] = {
+    "server.hello": ("session_id", "protocol_version"),
+    "server.error": ("code",),
     "room.joined": ("room_id", "stream_id", "event_id"),
     "room.resumed": ("room_id", "event_id"),
     "room.position": ("room_id", "event_id"),
-    "room.snapshot_required": ("room_id", "stream_id", "event_id"),
+    "room.snapshot_required": ("room_id", "reason", "stream_id", "event_id"),
     "room.left": ("room_id",),
-    "server.error": ("code",),
+    "room.presence": ("room_id",),
+    "room.history": ("room_id", "items"),
+    "chat.message": ("room_id",),
+    "message.update": ("room_id", "event_id", "message_id"),
+    "message.append": ("room_id", "event_id", "message_id"),
+    "message.delete": ("room_id", "event_id", "message_id"),
+    "message.reactions": ("room_id", "event_id", "message_id"),
+    "presence.joined": ("room_id", "user_id"),
+    "presence.updated": ("room_id", "user_id"),
+    "presence.left": ("room_id", "user_id"),
+    "presence.changed": ("room_id", "count"),
 }
+
+_LARGEST = 2**53 - 1
 
 
 def decode(text: str | bytes) -> Frame | None:
@@ -93,9 +106,9 @@ def decode(text: str | bytes) -> Frame | None:
     if kind not in KINDS:
         return None
     _check(frame, kind)
-    for name in _NEEDED.get(kind, ()):
-        if name not in frame:
-            raise Malformed(f"{kind}: {name} is missing")
+    _need(frame, kind, _NEEDED.get(kind, ()))
+    if kind == "chat.message" and "event_id" in frame:
+        _need(frame, kind, ("message_id",))
     return frame
 
 
@@ -106,15 +119,21 @@ def encode(frame: Frame) -> str:
     return text
 
 
+def _need(frame: Frame, where: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in frame:
+            raise Malformed(f"{where}: {name} is missing")
+
+
 def _check(values: Frame, where: str) -> None:
     absent = []
     for name, value in values.items():
         wanted = _TYPES.get(name)
-        if wanted is None or type(value) is wanted:
-            if wanted is list:
-                _check_list(value, name, where)
-            elif wanted is dict:
-                _check_object(value, name, where)
+        if wanted is None:
+            continue
+        if type(value) is wanted:
+            if wanted is not str and wanted is not bool:
+                _look_into(value, name, where)
         elif value is None:
             absent.append(name)
         else:
@@ -123,30 +142,33 @@ def _check(values: Frame, where: str) -> None:
         del values[name]
 
 
-def _check_list(values: list[Any], name: str, where: str) -> None:
-    for value in values:
-        if name == "capabilities":
-            if type(value) is not str:
-                raise Malformed(f"{where}: a capability is {_said(value)}, not a string")
-        elif type(value) is not dict:
-            raise Malformed(f"{where}: one of {name} is {_said(value)}, not an object")
-        else:
-            _check(value, f"{where}: one of {name}")
-
-
-def _check_object(values: Frame, name: str, where: str) -> None:
-    for key, value in values.items():
-        if type(value) is int or not (name == "counts" or key in ("base_ms", "max_ms")):
-            continue
-        raise Malformed(f"{where}: {key} of {name} is {_said(value)}, not a whole number")
+def _look_into(value: Any, name: str, where: str) -> None:
+    if type(value) is int:
+        if not 0 <= value <= _LARGEST:
+            raise Malformed(f"{where}: {name} is {_said(value)}, not a whole number from 0 to 2^53-1")
+    elif type(value) is dict:
+        for key, inner in value.items():
+            if name == "counts" or (key in ("base_ms", "max_ms") and inner is not None):
+                if type(inner) is not int:
+                    raise Malformed(f"{where}: {key} of {name} is {_said(inner)}, not a whole number")
+                _look_into(inner, key, where)
+    else:
+        for inner in value:
+            if type(inner) is not dict:
+                raise Malformed(f"{where}: one of {name} is {_said(inner)}, not an object")
+            _check(inner, f"{where}: one of {name}")
+            if name == "members":
+                _need(inner, f"{where}: one of {name}", ("user_id",))
+            elif inner.get("kind") not in ("chat.message", "message.delete"):
+                raise Malformed(f"{where}: one of {name} is of kind {_said(inner.get('kind'))}")
 
 
 def _said(value: object) -> str:
     if value is None:
         return "null"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "no number"
-    return f"a {type(value).__name__}" if not isinstance(value, str | int | float | bool) else json.dumps(value)[:40]
+    if isinstance(value, str | int | float):
+        return repr(value)[:40]
+    return "a list" if isinstance(value, list) else "an object"
 
 
 def _refuse(name: str) -> NoReturn:

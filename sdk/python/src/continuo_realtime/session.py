@@ -18,6 +18,9 @@ HELLO_MS = 10_000
 STABLE_MS = 10_000
 PONG_MS = 10_000
 LONGER = 4  # the least exponent of "back off longer"
+BASE_MS, LEAST_BASE_MS = 500, 100
+MAX_MS = 30_000
+HEARTBEAT_MS, LEAST_HEARTBEAT_MS = 25_000, 1_000
 
 _STOP = {
     1000: "rejected",
@@ -48,16 +51,20 @@ class Session:
         self._rooms.changed = self._requests.flush
         self._phase = "idle"  # idle token dialing greeting adopting connected waiting offline stopped closed
         self._failures = 0  # n of the back-off
-        self._dials = 0  # since the last stable connection
+        self._attempts = 0  # begun since the last stable connection
         self._restart_ms: int | None = None  # of server.reconnect
+        self._restarted = False  # since the last stable connection
         self._token: str | None = None
         self._renewing = False  # the token that is waited for is for client.auth
         self._token_refused = False  # the token that is waited for, or that is tried, is in place of a refused one
-        self._session: tuple[str, str] | None = None
-        self._heartbeat_ms = 25_000
+        self._session: tuple[str | None, str | None] = (None, None)
+        self._heartbeat_ms = HEARTBEAT_MS
         self._greeted_at: int | None = None  # when the connection that is there said its first hello
         self._heard_at = 0
         self._pinged_at = 0
+        self._pinging = False
+        self._offline_now = False  # the platform has no network
+        self._retry_at = 0
         self._code = 0
         self._do: dict[type, Callable[[Any], None]] = {
             inputs.Connect: self._connect,
@@ -70,8 +77,8 @@ class Session:
             inputs.Closed: self._closed,
             inputs.Timer: lambda _: self._core.fire(),
             inputs.Offline: self._offline,
-            inputs.Online: self._woken,
-            inputs.Visible: self._woken,
+            inputs.Online: self._online,
+            inputs.Visible: lambda _: self._woken(),
             inputs.Join: self._rooms.join,
             inputs.Leave: self._rooms.leave,
             inputs.Request: self._request,
@@ -85,19 +92,30 @@ class Session:
     def step(self, now: int, event: Input, random: float = 0.5) -> list[Effect]:
         """What to do about something that happened at `now` (ms); `random` in [0, 1) is what a delay is drawn from."""
         self._core.begin(now, random)
-        self._do[type(event)](event)
+        if self._phase != "closed":
+            self._do[type(event)](event)
+        elif isinstance(event, inputs.Request):
+            self._requests.refuse(event)
         return self._core.end()
 
     # Connecting.
 
     def _connect(self, _: inputs.Connect) -> None:
-        if self._phase in ("idle", "stopped", "closed"):
-            self._failures, self._dials, self._token_refused, self._restart_ms = 0, 0, False, None
+        if self._phase in ("idle", "stopped"):
+            self._begin_anew()
             self._try()
+        elif self._phase in ("waiting", "offline"):
+            self._core.forget("retry")
+            self._try()
+
+    def _begin_anew(self) -> None:
+        self._failures, self._attempts = 0, 0
+        self._restarted = self._token_refused = False
 
     def _try(self) -> None:
         self._phase = "token"
-        self._state("connecting", attempt=self._dials + 1)
+        self._attempts += 1
+        self._state("connecting", attempt=self._attempts)
         self._down()
         self._core.emit(WantToken())
 
@@ -108,17 +126,17 @@ class Session:
                 return
             self._token = event.token
             self._phase = "dialing"
-            self._dials += 1
             self._core.emit(Dial(event.token))
             self._core.wake("hello", HELLO_MS, self._silent)
         elif self._phase == "connected" and self._renewing:
             self._renewing = False
             if event.token is not None:
                 self._token = event.token
-                self._core.send("client.auth", token=event.token)
+                self._core.ask("client.auth", token=event.token)
 
     def _token_failed(self, event: inputs.TokenFailed) -> None:
-        self._core.warn(event.message)
+        if self._phase == "token" or self._renewing:
+            self._core.warn(event.message)
         self._renewing = False
         if self._phase == "token":
             self._lost(0)
@@ -128,8 +146,9 @@ class Session:
             self._phase = "greeting"
 
     def _hello(self, frame: Frame) -> None:
-        if self._phase == "greeting":
-            if not frame.get("protocol_min", PROTOCOL) <= PROTOCOL <= frame.get("protocol_max", PROTOCOL):
+        if self._phase in ("dialing", "greeting"):
+            spoken: int = frame["protocol_version"]
+            if not frame.get("protocol_min", spoken) <= PROTOCOL <= frame.get("protocol_max", spoken):
                 self._core.emit(HangUp(1000))
                 self._stop("protocol_mismatch", 0)
                 return
@@ -137,31 +156,28 @@ class Session:
         elif self._phase == "adopting":
             self._phase = "connected"
             self._token_refused = False
-            session, user = frame.get("session_id", ""), frame.get("user_id", "")
-            self._session = (session, frame.get("session_secret", ""))
-            self._state("connected", session_id=session, user_id=user)
+            self._session = (frame["session_id"], frame.get("session_secret"))
+            more = {"user_id": frame["user_id"]} if "user_id" in frame else {}
+            self._state("connected", session_id=frame["session_id"], **more)
+            self._core.greeted = True
+            self._requests.connected()
 
     def _greeted(self, frame: Frame) -> None:
         retry = frame.get("retry", {})
-        self._core.base_ms = max(0, retry.get("base_ms", self._core.base_ms))
-        self._core.max_ms = max(0, retry.get("max_ms", self._core.max_ms))
-        if (heartbeat := frame.get("heartbeat_ms", 0)) > 0:
-            self._heartbeat_ms = heartbeat
+        self._core.base_ms = max(LEAST_BASE_MS, retry.get("base_ms") or BASE_MS)
+        self._core.max_ms = max(self._core.base_ms, retry.get("max_ms") or MAX_MS)
+        self._heartbeat_ms = max(LEAST_HEARTBEAT_MS, frame.get("heartbeat_ms") or HEARTBEAT_MS)
         self._phase = "adopting"
         self._core.forget("hello")
         self._greeted_at = self._heard_at = self._core.now
         self._core.wake("quiet", self._heartbeat_ms, self._quiet)
-        session, secret = self._session or (None, None)
+        session, secret = self._session
+        client = self._client or None
         self._core.send(
-            "client.hello",
-            protocol_version=PROTOCOL,
-            client=self._client,
-            session_id=session,
-            session_secret=secret,
+            "client.hello", protocol_version=PROTOCOL, client=client, session_id=session, session_secret=secret
         )
         self._core.up = True
         self._rooms.connected()
-        self._requests.flush()
 
     # What is read.
 
@@ -169,13 +185,13 @@ class Session:
         frame = event.frame
         kind: str = frame["kind"]
         if not self._core.up:
-            if self._phase == "greeting" and kind == "server.hello":
-                self._hello(frame)
+            if self._phase in ("dialing", "greeting") and kind in ("server.hello", "server.error"):
+                self._other(kind, frame)
             return
         self._heard_at = self._core.now
         if "correlation_id" in frame and self._requests.answer(frame):
             return
-        if (room := frame.get("room_id")) is not None:
+        if (room := frame.get("room_id")) is not None and self._rooms.wanted(room):
             self._rooms.frame(room, kind, frame)
         else:
             self._other(kind, frame)
@@ -186,11 +202,11 @@ class Session:
                 self._hello(frame)
             case "server.reconnect":
                 self._restart_ms = frame.get("after_ms", 0)
-            case "server.token_expiring":
+            case "server.token_expiring" if not self._renewing:
                 self._renewing = True
                 self._core.emit(WantToken())
             case "server.error":
-                self._core.warn(f"{frame['code']}: {frame.get('message', '')}")
+                self._core.warn_of(frame)
 
     def _malformed(self, event: inputs.Malformed) -> None:
         if self._phase in ("greeting", "adopting", "connected"):
@@ -206,11 +222,13 @@ class Session:
             self._ping()
 
     def _ping(self) -> None:
+        self._pinging = True
         self._pinged_at = self._core.now
         self._core.send("client.ping")
         self._core.wake("quiet", PONG_MS, self._unanswered)
 
     def _unanswered(self) -> None:
+        self._pinging = False
         if self._heard_at > self._pinged_at:
             self._quiet()
         else:
@@ -234,7 +252,7 @@ class Session:
         """The connection, or the attempt, has come to an end; its code says what next."""
         restart, self._restart_ms = self._restart_ms, None
         if self._greeted_at is not None and self._core.now - self._greeted_at >= STABLE_MS:
-            self._failures, self._dials = 0, 0
+            self._begin_anew()
         self._greeted_at = None
         self._code = code
         if code in _STOP:
@@ -244,59 +262,77 @@ class Session:
         elif code in _TOKEN:
             self._token_refused = True
             self._try()
-        elif code == RESTART and restart is not None:
+        elif code == RESTART and restart is not None and not self._restarted:
+            self._restarted = True
             self._wait(restart)
         else:
             self._token_refused = False
             if code in _LONGER:
                 self._failures = max(self._failures, LONGER)
             self._failures += 1
-            self._wait(self._core.delay(self._failures - 1, at_least))
+            self._wait(self._core.delay(self._failures - 1, at_least if code in _LONGER else 0))
 
     def _down(self) -> None:
         """There is no connection any more; said after the new state."""
-        self._core.up = False
+        self._core.up = self._core.greeted = False
         self._core.forget("hello", "quiet")
-        self._renewing = False
+        self._renewing = self._pinging = False
         self._rooms.lost()
         self._requests.lost()
 
     def _wait(self, delay: int) -> None:
-        self._phase = "waiting"
-        self._state("waiting", retry_in_ms=delay, attempt=self._dials + 1, code=self._code)
+        if self._offline_now:
+            self._phase = "offline"
+            self._state("offline")
+        else:
+            self._phase = "waiting"
+            self._retry_at = self._core.now + delay
+            self._state("waiting", retry_in_ms=delay, attempt=self._attempts + 1, code=self._code)
+            self._core.wake("retry", delay, self._try)
         self._down()
-        self._core.wake("retry", delay, self._try)
 
     def _stop(self, reason: str, code: int) -> None:
-        self._end("stopped", reason=reason, code=code)
+        self._phase = "stopped"
+        self._state("stopped", reason=reason, code=code)
+        self._down()
+        self._requests.fail_all()
+        self._core.forget_all()
+
+    # What the platform and the application say.
 
     def _offline(self, _: inputs.Offline) -> None:
+        self._offline_now = True
         if self._phase == "waiting":
-            self._phase = "offline"
             self._core.forget("retry")
+            self._phase = "offline"
             self._state("offline")
 
-    def _woken(self, event: inputs.Online | inputs.Visible) -> None:
-        if self._phase == "waiting" or (self._phase == "offline" and type(event) is inputs.Online):
-            self._wait(int(self._core.random * self._core.base_ms))
-        elif self._phase == "connected":
+    def _online(self, _: inputs.Online) -> None:
+        self._offline_now = False
+        if self._phase == "offline":
+            self._wait(self._core.delay(0))
+        else:
+            self._woken()
+
+    def _woken(self) -> None:
+        if self._phase == "waiting":
+            delay = self._core.delay(0)
+            if self._core.now + delay < self._retry_at:
+                self._wait(delay)
+        elif self._phase == "connected" and not self._pinging:
             self._ping()
 
     def _request(self, event: inputs.Request) -> None:
-        self._requests.add(event, over=self._phase in ("stopped", "closed"))
+        if self._phase == "stopped":
+            self._requests.refuse(event)
+        else:
+            self._requests.add(event)
 
     def _close(self, _: inputs.Close) -> None:
-        if self._phase == "closed":
-            return
         if self._phase in ("dialing", "greeting", "adopting", "connected"):
             self._core.emit(HangUp(1000))
-        self._end("closed")
-
-    def _end(self, phase: str, **more: object) -> None:
-        self._phase = phase
-        self._state(phase, **more)
-        self._core.up = False
-        self._rooms.lost()
+        self._phase = "closed"
+        self._state("closed")
         self._requests.fail_all()
         self._core.forget_all()
 
