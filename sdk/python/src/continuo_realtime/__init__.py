@@ -2,6 +2,7 @@
 
 from ._version import __version__
 from .client import Client
+from .describe import describe
 from .errors import ContinuoError
 from .members import Member, MemberList
 from .messages import Message, MessageList
@@ -26,4 +27,5 @@ __all__ = [
     "Room",
     "SnapshotRequired",
     "__version__",
+    "describe",
 ]

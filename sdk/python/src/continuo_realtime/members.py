@@ -21,9 +21,9 @@ class MemberList:
         self.count = 0
 
     def apply(self, event: Frame) -> bool:
-        """Takes one event, an answer with members, or a snapshot; False if nothing has changed."""
+        """Takes one event, or an answer with members; False if nothing has changed."""
         kind = event.get("kind")
-        if kind in ("room.joined", "room.presence", "room.snapshot"):
+        if kind in ("room.joined", "room.presence"):
             return self._replace(event)
         if kind == "presence.changed":
             self.count = event.get("count", self.count)
@@ -36,22 +36,21 @@ class MemberList:
             case "presence.joined" | "presence.updated":
                 self._members[user] = _member(event)
                 self.count += not known and kind == "presence.joined"
-                return True
             case "presence.left":
+                if not known and self.count <= len(self._members):
+                    return False
                 self._members.pop(user, None)
-                self.count = max(self.count - 1, len(self._members))
-                return True
-        return False
+                self.count -= 1
+            case _:
+                return False
+        return True
 
     def _replace(self, event: Frame) -> bool:
-        if "members" in event:
-            self._members = {
-                one["user_id"]: _member(one) for one in event["members"] if isinstance(one.get("user_id"), str)
-            }
-            self.count = len(self._members)
-        if "member_count" in event:
-            self.count = event["member_count"]
-        return "members" in event or "member_count" in event
+        if "members" not in event:
+            return False
+        self._members = {one["user_id"]: _member(one) for one in event["members"]}
+        self.count = event.get("member_count", len(self._members))
+        return True
 
     def __iter__(self) -> Iterator[Member]:
         """The members in order of their user ids."""

@@ -105,6 +105,7 @@ class WebTransport:
                 open_timeout=None,
                 close_timeout=1,
                 max_size=MAX_FRAME,
+                create_connection=_Connection,
             )
         except InvalidStatus as refusal:
             response = refusal.response
@@ -122,6 +123,14 @@ class _Connect(connect):
     def process_redirect(self, exc: Exception) -> Exception | str:
         """Redirects are not followed: they would carry the token to places that the application did not name."""
         return exc
+
+
+class _Connection(ClientConnection):
+    def data_received(self, data: bytes) -> None:
+        """A server that has said why it closes may never close: it is answered, and not waited for."""
+        super().data_received(data)
+        if self.protocol.close_rcvd is not None:
+            self.transport.close()
 
 
 class _Socket:
@@ -216,7 +225,7 @@ def with_query(url: str, more: dict[str, str]) -> str:
 
 
 async def load_snapshot(transport: Transport, url: str, token: str | None) -> dict[str, Any]:
-    """All pages of a snapshot as one. Raises OSError or ValueError."""
+    """All pages of a snapshot as one; its messages are `items`. Raises OSError or ValueError."""
     whole = _page(await transport.get(url, token))
     pages, more = 1, whole
     while more.get("has_more"):
@@ -228,7 +237,10 @@ async def load_snapshot(transport: Transport, url: str, token: str | None) -> di
             raise ValueError("the pages of a snapshot are of different moments")
         whole["messages"] += more["messages"]
         pages += 1
-    return {name: value for name, value in whole.items() if name not in ("has_more", "next_cursor")}
+    items = whole["messages"]
+    return {"items": items} | {
+        name: whole[name] for name in whole if name not in ("messages", "has_more", "next_cursor")
+    }
 
 
 def _page(value: Any) -> dict[str, Any]:
