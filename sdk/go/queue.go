@@ -23,7 +23,7 @@ type queue struct {
 	head   int
 	epoch  int // counts how often the room was left
 	ended  bool
-	taken  bool // someone iterates
+	taken  bool   // someone iterates
 	failed *Error // the room was refused
 
 	waiting bool          // someone waits for
@@ -161,7 +161,7 @@ func (r *Room) Events(ctx context.Context) iter.Seq2[*Event, error] {
 				yield(nil, err)
 				return
 			}
-			if !ok || !r.take(ctx, &i, yield) {
+			if !ok || !r.take(ctx, epoch, &i, yield) {
 				return
 			}
 		}
@@ -169,7 +169,7 @@ func (r *Room) Events(ctx context.Context) iter.Seq2[*Event, error] {
 }
 
 // take hands one item over.
-func (r *Room) take(ctx context.Context, i *item, yield func(*Event, error) bool) bool {
+func (r *Room) take(ctx context.Context, epoch int, i *item, yield func(*Event, error) bool) bool {
 	switch {
 	case i.snapshot != 0 && !r.current(i.snapshot):
 		return true // continuity was lost again meanwhile, and another snapshot will come
@@ -182,8 +182,24 @@ func (r *Room) take(ctx context.Context, i *item, yield func(*Event, error) bool
 	if i.snapshot != 0 {
 		in = session.Input{Do: session.SnapshotLoaded, Room: r.name, StreamID: i.event.StreamID, EventID: i.event.EventID}
 	}
-	r.client.step(in)
+	r.handled(epoch, in)
 	return more
+}
+
+// handled says so, unless the room was left since: then what is handled belongs to the past.
+func (r *Room) handled(epoch int, in session.Input) {
+	c := r.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r.queue.is(epoch) {
+		c.locked(in)
+	}
+}
+
+func (q *queue) is(epoch int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.epoch == epoch
 }
 
 // OnEvent hands the room's events to a handler, one at a time and in order, in a goroutine of its own until the client is
