@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the Python tests against bin/continuo (CONTINUO_BIN), in .venv with exactly the packages of the lock file.
+# Runs the Python tests, those of the SDK too, against bin/continuo (CONTINUO_BIN), in .venv with exactly the packages of the lock file.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,4 +11,7 @@ if ! cmp -s "$lock" "$stamp"; then
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r "$lock"
   cp "$lock" "$stamp"
 fi
-.venv/bin/python -m pytest -q test/python
+"${GO:-go}" build -o bin/continuo-proxy ./test/sdk/continuo-proxy
+# The SDK is tested as it lies in the tree, and its subprocesses find it there, too.
+export PYTHONPATH=$PWD/sdk/python/src
+.venv/bin/python -m pytest -q -c test/python/pytest.ini --rootdir . test/python sdk/python/tests

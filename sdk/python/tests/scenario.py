@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import secrets
@@ -11,11 +12,10 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any, Literal, cast
 
-from harness import PATIENCE, Proxy, Server, Watch, matches, within
-
 from continuo_realtime import Client, ContinuoError, MemberList, MemoryStore, MessageList, Position
 from continuo_realtime.server import Right
 from continuo_realtime.server import Server as Backend
+from harness import PATIENCE, Proxy, Server, Watch, matches, within
 
 RIGHTS: list[Right] = [
     "join", "send", "history", "presence", "edit_own", "edit_any", "delete_own", "delete_any", "react",
@@ -108,10 +108,8 @@ class Player:
         self._watch.changed()
 
     async def _connect(self, client: Client) -> None:
-        try:
+        with contextlib.suppress(ContinuoError):  # the states tell
             await client.connect()
-        except ContinuoError:
-            pass  # the states tell
 
     def join(self, name: str, options: Step) -> None:
         assert self.client is not None
@@ -135,10 +133,8 @@ class Player:
             room.on_event(take)
 
         async def join() -> None:
-            try:
+            with contextlib.suppress(ContinuoError):  # the states tell
                 await room.join(**options)
-            except ContinuoError:
-                pass  # the states tell
 
         self._tasks.append(asyncio.ensure_future(join()))
 
@@ -219,12 +215,12 @@ class Scene:
         words = ("do", "client", "room", "expect", "save", "error", "start", "repeat")
         arguments = {name: value for name, value in step.items() if name not in words}
         if do.startswith("server_"):
-            return await self._ask_server(do, step["room"] if "room" in step else "", arguments)
+            return await self._ask_server(do, step.get("room", ""), arguments)
         client = self._players[step["client"]].client
         assert client is not None
         return await getattr(client.room(step["room"]), do)(**arguments)
 
-    async def _ask_server(self, do: str, room: str, a: Step) -> Any:  # noqa: PLR0911 (a table)
+    async def _ask_server(self, do: str, room: str, a: Step) -> Any:
         backend = self._backend
         match do:
             case "server_publish":
@@ -362,16 +358,13 @@ class Scene:
         assert tokens.asked == step["times"]
 
     async def _do_stored(self, step: Step) -> None:
-        store = self._stores[step["store"]]
-        found: list[Position | None] = [None]
+        positions = self._stores[step["store"]]._positions
 
-        async def load() -> bool:
-            found[0] = await store.load(step["room"])
-            return found[0] is not None and found[0]["event_id"] == step["event_id"]
+        def look() -> bool:
+            found = positions.get(step["room"])
+            return found is not None and found["event_id"] == step["event_id"]
 
-        while not await load():
-            seen = found[0]
-            await self._watch.until(lambda: store._positions.get(step["room"]) != seen, (step, seen))
+        await self._watch.until(look, (step, positions))
 
     async def _do_hold(self, step: Step) -> None:
         self._log(step).go.clear()

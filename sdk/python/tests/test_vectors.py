@@ -7,11 +7,11 @@ import json
 from typing import Any
 
 import pytest
-from harness import matches, vectors
 
 from continuo_realtime import MemberList, MessageList, codec, effects, inputs
 from continuo_realtime.describe import describe
 from continuo_realtime.session import Session
+from harness import matches, vectors
 
 INPUTS = {
     "connect": inputs.Connect, "token": inputs.Token, "token_failed": inputs.TokenFailed, "opened": inputs.Opened,

@@ -24,7 +24,7 @@ from .transport import Address, Clock, Handle, LoopClock, Transport, WebTranspor
 
 log = logging.getLogger("continuo_realtime")
 
-TokenSource = str | None | Callable[[], str | None | Awaitable[str | None]]
+TokenSource = str | Callable[[], str | None | Awaitable[str | None]] | None
 State = dict[str, Any]
 T = TypeVar("T")
 
@@ -137,7 +137,7 @@ class Client:
         self._closing = True
         deadline = asyncio.get_running_loop().time() + timeout
         try:
-            if self._requests and self._state["state"] == "connected":
+            if self._requests and self._state["state"] in ("connecting", "connected", "waiting"):
                 await asyncio.wait(list(self._requests.values()), timeout=timeout)
             left = max(0.0, deadline - asyncio.get_running_loop().time())
             await asyncio.gather(*(room._end(left) for room in self._rooms.values()))
@@ -232,7 +232,7 @@ class Client:
         finally:
             self._draining = False
 
-    def _carry_out(self, effect: effects.Effect) -> None:  # noqa: C901, PLR0912 (a table of effects)
+    def _carry_out(self, effect: effects.Effect) -> None:
         match effect:
             case effects.Deliver(room, frame):
                 self._rooms[room]._push(frame)

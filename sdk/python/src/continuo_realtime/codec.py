@@ -41,28 +41,23 @@ KINDS = frozenset(
     )
 )
 
+_STRINGS = (
+    "room_id stream_id message_id correlation_id session_id session_secret user_id sender text event key reason"
+    " snapshot_url next_cursor code message cause"
+)
+_NUMBERS = (
+    "event_id presence_id ts version edited_ts protocol_version protocol_min protocol_max server_time heartbeat_ms"
+    " replaying count member_count retry_after_ms after_ms expires_at"
+)
+_FLAGS = "resumable resumed verified truncated members_truncated has_more retryable"
+
 # The types of members, whatever the frame they stand on. A null is as good as an absent member.
 _TYPES: dict[str, type] = {
-    **dict.fromkeys(
-        (
-            "room_id stream_id message_id correlation_id session_id session_secret user_id sender text event key reason"
-            " snapshot_url next_cursor code message cause"
-        ).split(),
-        str,
-    ),
-    **dict.fromkeys(
-        (
-            "event_id presence_id ts version edited_ts protocol_version protocol_min protocol_max server_time heartbeat_ms"
-            " replaying count member_count retry_after_ms after_ms expires_at"
-        ).split(),
-        int,
-    ),
-    **dict.fromkeys(
-        "resumable resumed verified truncated members_truncated has_more retryable".split(),
-        bool,
-    ),
-    **dict.fromkeys("counts retry".split(), dict),
-    **dict.fromkeys("items members".split(), list),
+    **dict.fromkeys(_STRINGS.split(), str),
+    **dict.fromkeys(_NUMBERS.split(), int),
+    **dict.fromkeys(_FLAGS.split(), bool),
+    **dict.fromkeys(("counts", "retry"), dict),
+    **dict.fromkeys(("items", "members"), list),
 }
 
 _NAMES = {str: "a string", int: "a whole number", bool: "true or false", dict: "an object", list: "a list"}
@@ -92,10 +87,17 @@ _NEEDED: dict[str, tuple[str, ...]] = {
 _LARGEST = 2**53 - 1
 
 
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON value")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse)
+
+
 def decode(text: str | bytes) -> Frame | None:
     """The frame of a text; None if its kind is not known, which is to be ignored. Raises Malformed."""
     try:
-        frame = json.loads(text, parse_constant=_refuse)
+        frame = _decoder.decode(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as error:
         raise Malformed(f"a frame is no JSON: {error}") from error
     if type(frame) is not dict:
@@ -169,7 +171,3 @@ def _said(value: object) -> str:
     if isinstance(value, str | int | float):
         return repr(value)[:40]
     return "a list" if isinstance(value, list) else "an object"
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON value")

@@ -121,6 +121,8 @@ class Room:
         `presence` is "enter" or "watch", `events` the names of the only messages to come, `rewind` {"count": n} or {"seconds": n} of
         what was before. The room goes on from `cursor`, else from the stored position, else from now.
         """
+        if self._client._closing:
+            raise ContinuoError("closed", "the client is closed")
         if cursor is None and self._state["state"] in ("left", "refused"):
             cursor = self._position or await self._client._cursors.load(self.name)
         if self._settled is None or self._settled.done():
@@ -272,6 +274,11 @@ class Room:
                     await result
             except Exception as error:
                 self._client.report(error)
+            except asyncio.CancelledError as error:
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                self._client.report(RuntimeError(f"a handler of room {self.name} was cancelled: {error!r}"))
 
     def _handled(self) -> None:
         event, self._taken = self._taken, None
