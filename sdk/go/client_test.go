@@ -197,3 +197,5 @@ func take(t *testing.T, r *Room, n int) (ids []int64) {
 func refusedBy(status int, after time.Duration) error {
 	return &refusal{status: status, after: after, err: errors.New(http.StatusText(status))}
 }
+
+func cur(stream string, id int64) Cursor { return Cursor{StreamID: stream, EventID: id} }
