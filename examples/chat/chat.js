@@ -22,8 +22,9 @@ let talk = null; // the room that is shown
 let changing = null; // the message that is being changed
 let drawing = null;
 
+/** draw draws everything at the next frame of the screen; a page that nobody looks at has none. */
 function draw() {
-  drawing ??= requestAnimationFrame(() => {
+  drawing ??= (document.hidden ? setTimeout : requestAnimationFrame)(() => {
     drawing = null;
     view.draw();
     panel.draw();
@@ -187,6 +188,10 @@ matchMedia("(max-width: 66rem)").addEventListener("change", () => opened() && si
 
 // what the page listens to
 
+document.querySelector(".skip").addEventListener("click", (e) => {
+  e.preventDefault(); // what follows the # is the room
+  $("text").focus();
+});
 $("compose").addEventListener("submit", (e) => {
   e.preventDefault();
   submit();
@@ -233,6 +238,7 @@ $("you").addEventListener("submit", (e) => {
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) return;
   talk.unread = 0;
+  drawing = null;
   draw();
 });
 window.addEventListener("hashchange", () => open(named()));

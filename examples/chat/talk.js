@@ -11,7 +11,7 @@ export class Talk {
   members = new MemberList();
   typing = new Map(); // user → timer
   pending = []; // {id, text, why?, failed?, message_id?}
-  mine = new Set(); // reactions given here, as "message_id name"
+  mine; // reactions given here, as "message_id name"
   ribbon = []; // {event_id, how}, the newest RIBBON of them
   counted = 0; // events
   replayed = 0;
@@ -33,7 +33,8 @@ export class Talk {
   constructor(room, me, changed) {
     this.room = room;
     this.me = me;
-    this.changed = changed; // (talk, what)
+    this.changed = changed; // (talk, what, detail)
+    this.mine = new Set(JSON.parse(sessionStorage.getItem(`mine ${room.id}`) ?? "[]"));
     room.onEvent((event) => this.#apply(event));
     room.onState((state) => this.#moved(state));
     room.join({ presence: "enter", rewind: { count: FIRST } }).catch((err) => this.#tell("refused", err));
@@ -86,7 +87,7 @@ export class Talk {
     if (state.state === "live" && before.state !== "live") {
       if (!this.outcome) this.more = state.missed >= FIRST;
       this.missed = state.resumed && state.missed ? { ...this.#gone, ms: performance.now() - this.#gone.at } : null;
-      this.outcome = state;
+      if (before.state !== "snapshot") this.outcome = state;
       this.#gone = null;
     }
     if (state.state === "snapshot") this.outcome = state;
@@ -153,6 +154,7 @@ export class Talk {
     await (had ? this.room.unreact(message.message_id, name) : this.room.react(message.message_id, name));
     if (had) this.mine.delete(key);
     else this.mine.add(key);
+    sessionStorage.setItem(`mine ${this.name}`, JSON.stringify([...this.mine]));
     this.#tell("event", {});
   }
 

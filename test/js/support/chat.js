@@ -5,13 +5,18 @@ import { readFileSync } from "node:fs";
 const axe = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 export const patience = 30000; // against hanging, not for waiting
 
-// visit opens the chat as somebody, in a browser context of its own. What goes wrong in the page fails the test that
-// calls page.fine().
+const window = { viewport: { width: 1280, height: 800 }, locale: "en-GB" };
+const shared = new WeakMap(); // browser → the context of the pages without options: windows of one profile
+
+// visit opens the chat as somebody. What goes wrong in the page fails the test that calls page.fine().
 export async function visit(chrome, url, { user, room, clock, ...options }) {
-  const context = await chrome.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-GB", ...options });
-  context.setDefaultTimeout(patience);
-  await context.addInitScript((name) => (sessionStorage.name ??= name), user);
+  const own = clock || Object.keys(options).length > 0;
+  if (!own && !shared.has(chrome)) shared.set(chrome, chrome.newContext(window));
+  const context = await (own ? chrome.newContext({ ...window, ...options }) : shared.get(chrome));
   const page = await context.newPage();
+  page.setDefaultTimeout(patience);
+  await page.addInitScript((name) => (sessionStorage.name ??= name), user);
+  page.leave = () => (own ? context.close() : page.close());
   const wrong = [];
   page.on("pageerror", (e) => wrong.push(e));
   page.on("console", (m) => ["error", "warning"].includes(m.type()) && wrong.push(m.text()));
@@ -58,10 +63,10 @@ export async function same(pages, want) {
 // whole checks the panel's own account: nothing missing, nothing twice.
 export const whole = (page) => page.locator("#ribbon-text", { hasText: "none missing, none twice" }).waitFor({ state: "attached" });
 
-// accessible fails for what axe-core calls serious or critical.
-export async function accessible(page) {
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+// accessible fails for what axe-core calls serious or critical; rules: only these.
+export async function accessible(page, rules) {
+  if (await page.evaluate(() => !window.axe)) await page.evaluate(axe);
+  const { violations } = await page.evaluate((runOnly) => axe.run(document, { resultTypes: ["violations"], ...(runOnly && { runOnly }) }), rules);
   const bad = violations.filter((v) => ["serious", "critical"].includes(v.impact));
   assert.deepEqual(bad.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target} ${n.failureSummary}`).join("; ")}`), []);
 }

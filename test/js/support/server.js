@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 
-const binary = resolve(process.env.CONTINUO_BIN ?? new URL("../../../bin/continuo", import.meta.url).pathname);
+export const binary = resolve(process.env.CONTINUO_BIN ?? new URL("../../../bin/continuo", import.meta.url).pathname);
 
 export class Server {
   constructor(config) {
