@@ -1,12 +1,12 @@
 // The client carries out what the session decides: it holds the connection, the one timer, the cursor store and the
 // requests that wait for an answer.
-import { decode } from "./codec.js";
 import { ContinuoError } from "./error.js";
+import type { Effect, Input } from "./machine.js";
 import { Room } from "./room.js";
-import { type Effect, type Input, Session } from "./session.js";
+import { newSession } from "./session.js";
 import { memoryStore } from "./stores.js";
-import { dial, httpBase, type Link, loadSnapshot } from "./transport.js";
-import type { ClientOptions, ClientState, Clock, CursorStore, Frame, RoomState, SocketClass } from "./types.js";
+import { below, dial, httpBase, loadSnapshot } from "./transport.js";
+import type { ClientOptions, ClientState, Clock, CursorStore, Frame, RoomState, Socket, SocketClass } from "./types.js";
 
 /** What `Client.on` can listen to. */
 export interface ClientEvents {
@@ -28,7 +28,7 @@ export const version = "0.1.0";
 const systemClock: Clock = {
   now: () => performance.now(),
   setTimer: (wake, ms) => setTimeout(wake, ms),
-  clearTimer: (timer) => clearTimeout(timer as ReturnType<typeof setTimeout>),
+  clearTimer: (timer) => clearTimeout(timer as never),
 };
 
 /** A connection to a Continuo server that mends itself, and the rooms joined over it. */
@@ -40,19 +40,20 @@ export class Client {
   readonly #base: URL;
   readonly #options: ClientOptions;
   readonly #clock: Clock;
-  readonly #session: Session;
+  readonly #step: ReturnType<typeof newSession>;
   readonly #rooms = new Map<string, Room>();
-  readonly #listeners: { [E in keyof ClientEvents]?: Set<ClientEvents[E]> } = {};
+  readonly #listeners = new Map<string, Set<(...args: any[]) => void>>();
   readonly #requests = new Map<string, { done: (frame: Frame) => void; fail: (error: Error) => void }>();
   readonly #inputs: Input[] = [];
-  readonly #idle: (() => void)[] = [];
   #busy = false;
   #requestCount = 0;
-  #tokenAsked = 0;
+  #asked = 0;
   #token: string | null = null;
-  #link: Link | undefined;
-  #timer: { due: number; at: number; handle: unknown } | undefined;
-  #unlisten: (() => void) | undefined;
+  #socket: Socket | undefined;
+  #timer: unknown;
+  #platform: AbortController | undefined;
+  /** Called when no request waits any more. */
+  #settled = () => {};
 
   /** `url` is the server's base, http(s) or ws(s): `http://127.0.0.1:6001`. Nothing happens until `connect`. */
   constructor(url: string | URL, options: ClientOptions = {}) {
@@ -60,42 +61,29 @@ export class Client {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.store = options.cursors ?? memoryStore();
-    this.#session = new Session(options.name ?? `continuo-ts/${version}`, options.buffer);
+    this.#step = newSession(options.name ?? `continuo-ts/${version}`, options.buffer);
   }
 
   /** Connects, and stays connected. Resolves when connected for the first time, rejects when the client stops or is closed before. */
   connect(): Promise<void> {
     this.#socketClass();
-    this.#unlisten ??= listenToPlatform((what) => this.input({ do: what }));
+    this.#platform ??= listenToPlatform((what) => this.input({ do: what }));
     this.input({ do: "connect" });
-    return quiet(
-      new Promise((done, fail) => {
-        const look = (s: ClientState) => {
-          if (s.state === "connected") done();
-          else if (s.state === "stopped") fail(new ContinuoError(s.reason, `the client stopped: ${s.reason} (${s.code})`));
-          else if (s.state === "closed") fail(new ContinuoError("closed", "the client is closed"));
-          else return;
-          off();
-        };
-        const off = this.on("state", look);
-        look(this.state);
-      }),
-    );
+    return this.until(() => (this.state.state === "connected" || undefined) as void | undefined);
   }
 
-  /** Ends the connection, after the requests under way were answered and positions stored, or after `graceMs`. */
+  /** Ends the connection, after the requests under way were answered and positions stored, or after `graceMs`. Nothing connects again. */
   async close(graceMs = 5000): Promise<void> {
-    const settled = (async () => {
-      if (this.#requests.size) await new Promise<void>((done) => this.#idle.push(done));
-      await Promise.all([...this.#rooms.values()].map((room) => room.saved()));
-    })();
-    const connected = this.state.state === "connected";
     let timer: unknown;
-    const late = new Promise<void>((done) => (timer = this.#clock.setTimer(done, connected ? graceMs : 0)));
-    await Promise.race([settled, late]);
+    if (this.state.state === "connected") {
+      await new Promise<void>((done) => {
+        timer = this.#clock.setTimer(done, graceMs);
+        this.#settled = () => void Promise.all([...this.#rooms.values()].map((room) => room.saving)).then(() => done());
+        if (!this.#requests.size) this.#settled();
+      });
+    }
     this.#clock.clearTimer(timer);
-    this.#unlisten?.();
-    this.#unlisten = undefined;
+    this.#platform?.abort();
     this.input({ do: "close" });
     for (const room of this.#rooms.values()) room.end();
   }
@@ -109,41 +97,59 @@ export class Client {
 
   /** Calls `listener` from now on; the function that it returns ends that. */
   on<E extends keyof ClientEvents>(event: E, listener: ClientEvents[E]): () => void {
-    const all = ((this.#listeners[event] as Set<ClientEvents[E]> | undefined) ??= new Set() as never) as Set<ClientEvents[E]>;
+    let all = this.#listeners.get(event);
+    if (!all) this.#listeners.set(event, (all = new Set()));
     all.add(listener);
     return () => void all.delete(listener);
   }
 
-  /** Sends a frame and resolves with its answer. `again`: it may be sent twice. @internal */
-  request(frame: Frame, again: boolean, signal?: AbortSignal): Promise<Frame> {
-    const id = `c${++this.#requestCount}`;
-    return new Promise<Frame>((done, fail) => {
-      if (signal?.aborted) return fail(signal.reason);
-      const abort = () => {
-        this.input({ do: "cancel", id });
-        this.#settle(id)?.fail(signal!.reason);
+  /** Resolves with what `look` finds, now or after a change of state, and rejects when it throws or the client has ended. @internal */
+  until<T>(look: () => T | undefined): Promise<T> {
+    const promise = new Promise<T>((done, fail) => {
+      const again = () => {
+        const { state } = this;
+        try {
+          const found = look();
+          if (state.state === "stopped" || state.state === "closed") throw new ContinuoError("reason" in state ? state.reason : "closed", `the client is ${state.state}`);
+          if (found === undefined) return;
+          done(found);
+        } catch (e) {
+          fail(e);
+        }
+        for (const off of offs) off();
       };
-      signal?.addEventListener("abort", abort, { once: true });
-      const end = () => signal?.removeEventListener("abort", abort);
-      this.#requests.set(id, { done: (f) => (end(), done(f)), fail: (e) => (end(), fail(e)) });
+      const offs = [this.on("state", again), this.on("room", again)];
+      again();
+    });
+    // Whoever does not wait for it is not told of its failure.
+    promise.catch(() => {});
+    return promise;
+  }
+
+  /** Sends a frame and resolves with its answer. `again`: it may be sent twice. @internal */
+  request(frame: Frame, again: boolean): Promise<Frame> {
+    const id = `c${++this.#requestCount}`;
+    return new Promise((done, fail) => {
+      this.#requests.set(id, { done, fail });
       this.input({ do: "request", id, frame, again });
     });
   }
 
-  /** @internal */
-  emit<E extends keyof ClientEvents>(event: E, ...args: Parameters<ClientEvents[E]>): void {
-    const all = this.#listeners[event];
-    if (event === "error" && !all?.size) console.error("continuo:", args[0]);
-    if (!all) return;
-    for (const listener of [...all]) {
+  #emit(event: keyof ClientEvents, ...args: unknown[]): void {
+    for (const listener of [...(this.#listeners.get(event) ?? [])]) {
       try {
-        (listener as (...a: unknown[]) => void)(...args);
+        listener(...args);
       } catch (e) {
-        // A listener for errors that throws has nobody left to tell.
-        if (event === "error") console.error("continuo:", e);
-        else this.emit("error", toError(e));
+        if (event === "error") console.error(e);
+        else this.report(e);
       }
     }
+  }
+
+  /** Tells of something that failed outside of this library. @internal */
+  report(e: unknown, room?: Room): void {
+    if (this.#listeners.get("error")?.size) this.#emit("error", e instanceof Error ? e : new Error(String(e)), room);
+    else console.error(e);
   }
 
   /** Feeds the session. Inputs that arise while effects are carried out wait for their turn. @internal */
@@ -151,26 +157,27 @@ export class Client {
     this.#inputs.push(input);
     if (this.#busy) return;
     this.#busy = true;
-    try {
-      for (let next; (next = this.#inputs.shift()); ) {
-        for (const effect of this.#session.step(next, this.#clock.now(), (this.#options.random ?? Math.random)())) this.#carryOut(effect);
-      }
-    } finally {
-      this.#busy = false;
+    for (let next; (next = this.#inputs.shift()); ) {
+      if (next.do === "frame") this.#emit("frame", "in", next.frame);
+      for (const effect of this.#step(next, this.#clock.now(), (this.#options.random ?? Math.random)())) this.#carryOut(effect);
     }
+    this.#busy = false;
   }
 
   #carryOut(effect: Effect): void {
+    const room = "room" in effect ? this.room(effect.room as string) : undefined;
     switch (effect.do) {
       case "deliver":
-        return this.room(effect.room).deliver(effect.frame as never);
+        return room!.deliver(effect.frame);
       case "cursor":
-        return this.room(effect.room).moved({ stream_id: effect.stream_id, event_id: effect.event_id });
+        return room!.moved(effect);
       case "timer":
-        return this.#arm(effect.in_ms);
+        this.#clock.clearTimer(this.#timer);
+        if (effect.in_ms !== null) this.#timer = this.#clock.setTimer(() => this.input({ do: "timer" }), effect.in_ms);
+        return;
       case "send":
-        this.emit("frame", "out", effect.frame);
-        return this.#link?.send(JSON.stringify(effect.frame));
+        this.#emit("frame", "out", effect.frame);
+        return this.#socket?.send(JSON.stringify(effect.frame));
       case "answer":
         return this.#settle(effect.id)?.done(effect.frame);
       case "failed":
@@ -180,143 +187,89 @@ export class Client {
       case "dial":
         return this.#dial(effect.token);
       case "hang_up":
-        this.#link?.close(effect.code);
-        this.#link = undefined;
-        return;
+        return this.#hangUp(effect.code);
       case "fetch_snapshot":
-        return void this.#fetchSnapshot(effect);
+        return void this.#fetchSnapshot(effect, room!);
       case "state": {
         const { do: _, ...state } = effect;
-        return this.emit("state", (this.state = state as ClientState));
+        this.state = state as ClientState;
+        return this.#emit("state", state);
       }
       case "room": {
-        const { do: _, room: id, ...state } = effect;
-        const room = this.room(id);
-        room.changed(state as RoomState);
-        return this.emit("room", room, room.state);
+        const { do: _, room: _id, ...state } = effect;
+        room!.changed(state as RoomState);
+        return this.#emit("room", room, state);
       }
       case "warn":
-        return this.emit("warning", effect.message);
+        return this.#emit("warning", effect.message);
     }
   }
 
   #settle(id: string) {
     const request = this.#requests.get(id);
-    this.#requests.delete(id);
-    if (!this.#requests.size) for (const done of this.#idle.splice(0)) done();
+    if (this.#requests.delete(id) && !this.#requests.size) this.#settled();
     return request;
   }
 
   async #askToken(): Promise<void> {
-    const asked = ++this.#tokenAsked;
+    const asked = ++this.#asked;
     const { token } = this.#options;
-    if (typeof token !== "function") return this.input({ do: "token", token: token ?? null });
+    let answer: Input;
     try {
-      const given = (await token()) ?? null;
-      if (asked === this.#tokenAsked) this.input({ do: "token", token: given });
+      answer = { do: "token", token: (typeof token === "function" ? await token() : token) ?? null };
     } catch (e) {
-      const error = toError(e);
-      this.emit("error", error);
-      if (asked === this.#tokenAsked) this.input({ do: "token_failed", message: error.message });
+      this.report(e);
+      answer = { do: "token_failed", message: String(e) };
     }
+    if (asked === this.#asked) this.input(answer);
   }
 
   #dial(token: string | null): void {
-    this.#link?.close(1000);
+    this.#hangUp(1000);
     this.#token = token;
-    const link = dial(this.#base, token, this.#socketClass(), this.#fetch(), {
-      opened: () => current() && this.input({ do: "opened" }),
-      text: (text) => current() && this.#read(text),
-      closed: (code) => current() && this.input({ do: "closed", code }),
-      refused: (status, retry_after_ms) => current() && this.input({ do: "refused", status, retry_after_ms }),
-    });
-    const current = () => this.#link === link;
-    this.#link = link;
+    const socket = dial(this.#base, token, this.#socketClass(), this.#fetch, (input) => this.#socket === socket && this.input(input));
+    this.#socket = socket;
   }
 
-  #read(text: unknown): void {
-    const decoded = decode(text);
-    if ("frame" in decoded) {
-      this.emit("frame", "in", decoded.frame);
-      this.input({ do: "frame", frame: decoded.frame });
-    } else if ("malformed" in decoded) this.input({ do: "malformed", message: decoded.malformed });
+  /** What the socket still says means nothing. */
+  #hangUp(code: number): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.close(code);
   }
 
-  /** One platform timer: a later time only moves its due time, so that not every frame sets a new one. */
-  #arm(in_ms: number | null): void {
-    if (in_ms === null) {
-      if (this.#timer) this.#clock.clearTimer(this.#timer.handle);
-      this.#timer = undefined;
-      return;
-    }
-    const due = this.#clock.now() + in_ms;
-    if (this.#timer && this.#timer.at <= due) {
-      this.#timer.due = due;
-      return;
-    }
-    if (this.#timer) this.#clock.clearTimer(this.#timer.handle);
-    this.#timer = { due, at: due, handle: this.#clock.setTimer(() => this.#wake(), in_ms) };
-  }
-
-  #wake(): void {
-    const left = this.#timer!.due - this.#clock.now();
-    this.#timer = undefined;
-    if (left > 0) this.#arm(Math.ceil(left));
-    else this.input({ do: "timer" });
-  }
-
-  async #fetchSnapshot(effect: Effect & { do: "fetch_snapshot" }): Promise<void> {
-    const room = this.room(effect.room);
-    const { reason, stream_id, event_id } = effect;
-    const wanted = room.wantSnapshot();
+  async #fetchSnapshot(effect: Effect & { do: "fetch_snapshot" }, room: Room): Promise<void> {
+    const { room: room_id, reason, stream_id, event_id, url: path } = effect;
+    room.awaited = effect;
     try {
-      const required = { room_id: effect.room, reason, stream_id, event_id, url: new URL(effect.url ?? `${this.#base.pathname.replace(/\/$/, "")}/rooms/${encodeURIComponent(effect.room)}/snapshot`, this.#base).href };
+      const url = path === undefined ? below(this.#base, `/rooms/${encodeURIComponent(room_id)}/snapshot`) : new URL(path, this.#base);
       const loaded = this.#options.snapshot
-        ? await this.#options.snapshot(required)
-        : await loadSnapshot(required.url, this.#base, this.#token, this.#fetch(), wanted.signal);
-      if (!wanted.signal.aborted) room.handOver({ ...loaded, kind: "room.snapshot", room_id: effect.room, reason } as never, wanted);
+        ? await this.#options.snapshot({ room_id, reason, stream_id, event_id, url: url.href })
+        : await loadSnapshot(url, this.#base, this.#token, this.#fetch);
+      if (room.awaited === effect) room.deliver((room.awaited = { ...loaded, kind: "room.snapshot", room_id, reason }));
     } catch (e) {
-      if (wanted.signal.aborted) return;
-      this.emit("error", toError(e), room);
-      this.input({ do: "snapshot_failed", room: effect.room });
+      if (room.awaited !== effect) return;
+      this.report(e, room);
+      this.input({ do: "snapshot_failed", room: room_id });
     }
   }
 
   #socketClass(): SocketClass {
     const found = this.#options.WebSocket ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
-    if (!found) throw new ContinuoError("no_websocket", "this platform has no WebSocket: pass one, e.g. that of the package ws, as the option WebSocket");
+    if (!found) throw new ContinuoError("no_websocket", "there is no WebSocket here: pass one, e.g. that of the package ws, as the option WebSocket");
     return found;
   }
 
-  #fetch(): typeof fetch {
-    return this.#options.fetch ?? ((...args) => fetch(...args));
+  get #fetch(): typeof fetch {
+    return this.#options.fetch ?? globalThis.fetch;
   }
 }
 
 /** The platform's news, where there is a window: its network and its visibility. */
-function listenToPlatform(tell: (what: "online" | "offline" | "visible") => void): () => void {
+function listenToPlatform(tell: (what: "online" | "offline" | "visible") => void): AbortController {
   const { document: page, window: win } = globalThis as { document?: Document; window?: Window };
-  if (!page?.addEventListener || !win?.addEventListener) return () => {};
-  const online = () => tell("online");
-  const offline = () => tell("offline");
-  const visible = () => page.visibilityState === "visible" && tell("visible");
-  win.addEventListener("online", online);
-  win.addEventListener("offline", offline);
-  page.addEventListener("visibilitychange", visible);
-  return () => {
-    win.removeEventListener("online", online);
-    win.removeEventListener("offline", offline);
-    page.removeEventListener("visibilitychange", visible);
-  };
-}
-
-/** A promise that may be left alone: whoever does not wait for it is not told of its failure. @internal */
-export function quiet<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {});
-  return promise;
-}
-
-/** @internal */
-export function toError(e: unknown): Error {
-  return e instanceof Error ? e : new Error(String(e));
+  const over = new AbortController();
+  for (const what of ["online", "offline"] as const) win?.addEventListener(what, () => tell(what), over);
+  page?.addEventListener("visibilitychange", () => page.visibilityState === "visible" && tell("visible"), over);
+  return over;
 }

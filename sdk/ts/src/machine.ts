@@ -3,14 +3,23 @@ import type { Frame, JoinOptions, Position } from "./types.js";
 
 /** What happened. */
 export type Input =
-  | { do: "connect" | "opened" | "timer" | "offline" | "online" | "visible" | "close" }
+  | { do: "connect" }
+  | { do: "opened" }
+  | { do: "timer" }
+  | { do: "offline" }
+  | { do: "online" }
+  | { do: "visible" }
+  | { do: "close" }
   | { do: "token"; token: string | null }
-  | { do: "token_failed" | "malformed"; message: string }
+  | { do: "token_failed"; message: string }
+  | { do: "malformed"; message: string }
   | { do: "frame"; frame: Frame }
   | { do: "refused"; status?: number | undefined; retry_after_ms?: number | undefined }
   | { do: "closed"; code: number }
   | ({ do: "join"; room: string } & { [O in keyof JoinOptions]?: JoinOptions[O] | undefined })
-  | { do: "leave" | "handled" | "snapshot_failed"; room: string }
+  | { do: "leave"; room: string }
+  | { do: "handled"; room: string }
+  | { do: "snapshot_failed"; room: string }
   | { do: "request"; id: string; frame: Frame; again: boolean }
   | { do: "cancel"; id: string }
   | ({ do: "snapshot"; room: string } & Position);
@@ -32,70 +41,62 @@ export type Effect =
   | { do: "warn"; message: string };
 
 /** What the parts of the session share while one input is worked on, and the times that something is due. */
-export class Ground {
-  now = 0;
-  random = 0;
-  out: Effect[] = [];
-  /** The server has greeted: frames may be sent. */
-  up = false;
-  /** It has greeted a second time: requests may be sent. */
-  connected = false;
-  base = 500;
-  max = 30000;
-  readonly buffer: number;
-  /** Sends the requests that can be sent now. */
-  flush = (): void => {};
-  readonly #due = new Map<unknown, { at: number; fire: () => void }>();
-  #armed: number | undefined;
-  #ids = 0;
+export type Ground = ReturnType<typeof newGround>;
 
-  constructor(buffer: number) {
-    this.buffer = buffer;
-  }
+export function newGround(buffer: number) {
+  const due = new Map<unknown, { at: number; fire: () => void }>();
+  let armed = Infinity;
+  let ids = 0;
 
-  send(frame: Frame): void {
-    this.out.push({ do: "send", frame });
-  }
+  const ground = {
+    now: 0,
+    random: 0,
+    out: [] as Effect[],
+    /** The server has greeted: frames may be sent. */
+    up: false,
+    /** It has greeted a second time: requests may be sent. */
+    connected: false,
+    base: 500,
+    max: 30000,
+    buffer,
+    /** Sends the requests that can be sent now. */
+    flush: (): void => {},
 
-  /** The id of a frame of the session's own. */
-  nextId(): string {
-    return `s${++this.#ids}`;
-  }
+    send(frame: Frame): void {
+      ground.out.push({ do: "send", frame });
+    },
 
-  /** Full jitter: the delay after n failures, but not less than `least`. */
-  delay(n: number, least = 0): number {
-    return Math.max(Math.floor(this.random * Math.min(this.max, this.base * 2 ** n)), least);
-  }
+    /** The id of a frame of the session's own. */
+    nextId: () => `s${++ids}`,
 
-  /** Calls `fire` in so many milliseconds, instead of what was due for `key` before. */
-  wake(key: unknown, in_ms: number, fire: () => void): void {
-    this.#due.set(key, { at: this.now + in_ms, fire });
-  }
+    /** Full jitter: the delay after n failures, but not less than `least`. */
+    delay: (n: number, least = 0) => Math.max(Math.floor(ground.random * Math.min(ground.max, ground.base * 2 ** n)), least),
 
-  forget(...keys: unknown[]): void {
-    for (const key of keys) this.#due.delete(key);
-  }
+    /** Calls `fire` in so many milliseconds, instead of what was due for `key` before. */
+    wake(key: unknown, in_ms: number, fire: () => void): void {
+      due.set(key, { at: ground.now + in_ms, fire });
+    },
 
-  forgetAll(): void {
-    this.#due.clear();
-  }
+    forget: (key: unknown) => due.delete(key),
+    forgetAll: () => due.clear(),
 
-  /** The timer went off, so none is set; what is due is done. */
-  fire(): void {
-    this.#armed = undefined;
-    for (const [key, { at, fire }] of [...this.#due]) {
-      if (at > this.now || this.#due.get(key)?.fire !== fire) continue;
-      this.#due.delete(key);
-      fire();
-    }
-  }
+    /** The timer went off, so none is set; what is due is done. */
+    fire(): void {
+      armed = Infinity;
+      for (const [key, entry] of [...due]) {
+        if (entry.at > ground.now || due.get(key) !== entry) continue;
+        due.delete(key);
+        entry.fire();
+      }
+    },
 
-  /** Gives the timer effect, if the earliest time is another one than before. */
-  arm(): void {
-    let next: number | undefined;
-    for (const { at } of this.#due.values()) if (next === undefined || at < next) next = at;
-    if (next === this.#armed) return;
-    this.#armed = next;
-    this.out.push({ do: "timer", in_ms: next === undefined ? null : Math.max(0, next - this.now) });
-  }
+    /** Gives the timer effect, if the earliest time is another one than before. */
+    arm(): void {
+      const next = Math.min(...[...due.values()].map(({ at }) => at));
+      if (next === armed) return;
+      armed = next;
+      ground.out.push({ do: "timer", in_ms: next === Infinity ? null : Math.max(0, next - ground.now) });
+    },
+  };
+  return ground;
 }

@@ -16,7 +16,6 @@ export class MemberList {
     switch (event.kind) {
       case "room.joined":
       case "room.presence":
-      case "room.snapshot":
         if (!event.members) return;
         this.#members.clear();
         for (const { user_id, info } of event.members) this.#set(user_id, info);
@@ -27,7 +26,8 @@ export class MemberList {
         if (!this.#members.has(event.user_id) && event.kind === "presence.joined") this.count++;
         return this.#set(event.user_id, event.info);
       case "presence.left":
-        if (this.#members.delete(event.user_id)) this.count--;
+        if (this.count > this.#members.size || this.#members.has(event.user_id)) this.count--;
+        this.#members.delete(event.user_id);
         return;
       case "presence.changed":
         this.count = event.count;

@@ -17,12 +17,12 @@ export interface Message {
   incomplete?: boolean;
 }
 
-const kept = ["message_id", "event_id", "sender", "ts", "text", "payload", "event", "key", "version", "edited_ts", "counts"] as const;
-
 /** Folds events, snapshots and pages of history into the current list of messages. */
 export class MessageList {
   readonly #messages = new Map<string, Message>();
-  #sorted: Message[] | undefined = [];
+  /** The versions of messages that are not in the list and have changed: an older page may bring them. Infinity when deleted. */
+  readonly #passed = new Map<string, number>();
+  #sorted: Message[] | undefined;
 
   /** The messages in order of `message_id`. A message that changes is a new object, so that pages can compare. */
   get messages(): Message[] {
@@ -31,59 +31,56 @@ export class MessageList {
 
   /** Applies an event; other kinds of events change nothing. */
   apply(event: RoomEvent | HistoryPage): void {
+    this.#sorted = undefined;
     switch (event.kind) {
       case "chat.message":
         return this.#enter(event);
       case "message.update":
-        return this.#update(event);
       case "message.append":
-        return this.#append(event);
       case "message.delete":
-        if (this.#messages.delete(event.message_id)) this.#sorted = undefined;
+        return this.#change(event);
+      case "message.reactions": {
+        const { message_id: id, counts } = event;
+        const old = this.#messages.get(id);
+        if (old) this.#set({ ...old, counts });
         return;
-      case "message.reactions":
-        return this.#change(event.message_id, { counts: event.counts });
+      }
       case "room.snapshot":
         this.#messages.clear();
-        this.#sorted = undefined;
-        return event.items?.forEach((m) => this.#enter(m));
+        this.#passed.clear();
+        break;
       case "room.history":
-        for (const item of event.items) if (item.kind === "chat.message") this.#enter(item);
+        break;
+      default:
+        return;
+    }
+    for (const item of event.items ?? []) if (item.kind === "chat.message") this.#enter(item);
+  }
+
+  #enter({ kind: _, room_id: _room, message_id: id, version = 1, ...message }: ChatMessage): void {
+    const passed = this.#passed.get(id!) ?? 0;
+    if (id === undefined || passed === Infinity) return;
+    const old = this.#messages.get(id);
+    if (old && (old.version > version || (old.version === version && !old.incomplete))) return;
+    const missed = version < passed && { version: passed, incomplete: true };
+    this.#set({ message_id: id, version, counts: old?.counts, ...message, ...missed } as Message);
+  }
+
+  #change({ kind, message_id: id, version, ts: edited_ts, text, payload, event }: MessageChange): void {
+    const old = this.#messages.get(id);
+    const gone = kind === "message.delete";
+    if (gone) this.#messages.delete(id);
+    if (gone || !old) this.#passed.set(id, Math.max(this.#passed.get(id) ?? 0, gone ? Infinity : version));
+    else if (version > old.version) {
+      if (kind === "message.append") {
+        const follows = version === old.version + 1 && !old.incomplete;
+        this.#set({ ...old, version, edited_ts, ...(follows ? { text: (old.text ?? "") + text } : { incomplete: true }) });
+      } else this.#set({ ...old, version, edited_ts, text, payload, event: event ?? old.event, incomplete: undefined });
     }
   }
 
-  #enter(message: ChatMessage): void {
-    const { message_id: id, version = 1 } = message;
-    if (id === undefined) return;
-    const old = this.#messages.get(id);
-    if (old && old.version >= version && !(old.incomplete && old.version === version)) return;
-    const entered: Record<string, unknown> = {};
-    for (const name of kept) if (message[name] !== undefined && message[name] !== null) entered[name] = message[name];
-    this.#set({ ...entered, version } as Message);
-  }
-
-  #update(change: MessageChange): void {
-    const old = this.#messages.get(change.message_id);
-    if (!old || change.version <= old.version) return;
-    const { text: _t, payload: _p, incomplete: _i, ...rest } = old;
-    const { text, payload, version } = change;
-    this.#set({ ...rest, ...(text !== undefined && { text }), ...(payload !== undefined && { payload }), version, edited_ts: change.ts });
-  }
-
-  #append({ message_id, version, text, ts }: MessageChange): void {
-    const old = this.#messages.get(message_id);
-    if (!old || version <= old.version) return;
-    if (version > old.version + 1 || old.incomplete) this.#change(message_id, { version, incomplete: true });
-    else this.#change(message_id, { text: (old.text ?? "") + text, version, edited_ts: ts });
-  }
-
-  #change(id: string, changes: Partial<Message>): void {
-    const old = this.#messages.get(id);
-    if (old) this.#set({ ...old, ...changes });
-  }
-
-  #set(message: Message): void {
-    this.#messages.set(message.message_id, message);
-    this.#sorted = undefined;
+  #set(message: { [M in keyof Message]: Message[M] | undefined }): void {
+    if (!Object.keys(message.counts ?? {}).length) delete message.counts;
+    this.#messages.set(message.message_id!, message as Message);
   }
 }

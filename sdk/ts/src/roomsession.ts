@@ -4,281 +4,266 @@ import type { Frame, JoinOptions, Position } from "./types.js";
 type Options = { [O in keyof JoinOptions]?: JoinOptions[O] | undefined };
 
 /** One room of the session: what it is joined as, how far it got, and what the application has not handled yet. */
-export class RoomSession {
+export type RoomSession = ReturnType<typeof roomSession>;
+
+export function roomSession(ground: Ground, id: string) {
   /** The application wants to be in the room, and the server has not refused. */
-  wanted = false;
-  readonly id: string;
-  readonly #ground: Ground;
-  #options: Options = {};
-  #state = "left";
+  let wanted = false;
+  let options: Options = {};
+  let state = "left";
   /** Of this connection: nothing was sent, a join is under way, we are in. */
-  #phase: "out" | "asked" | "in" = "out";
+  let phase: "out" | "asked" | "in" = "out";
   /** The id of the join that is under way; everything else of the room is of another time. */
-  #asking = "";
-  #stream = "";
+  let asking = "";
+  let joinedAt = 0;
+  let failures = 0;
+  /** The last error of the room that answered nothing. */
+  let error: Frame | undefined;
+
+  let stream = "";
   /** The highest event that was delivered or passed; undefined without a position. */
-  #seen: number | undefined;
-  #cursor: Position | undefined;
+  let seen: number | undefined;
+  let cursor: Position | undefined;
   /** The event ids that were delivered and not handled; undefined for those that move no cursor. */
-  #unhandled: (number | undefined)[] = [];
-  #head = 0;
-  #behind = false;
-  #proved = false;
-  /** The join was answered by nothing that proves the position: the server will ask for a snapshot. */
-  #unproven = false;
-  #joinedAt = 0;
-  #resuming = false;
-  #resumed = false;
-  #missed = 0;
-  #snapshot: { reason: string; url: string | undefined; stream_id: string; event_id: number } | undefined;
-  #held: Frame[] = [];
-  #failures = 0;
-  #snapshotFailures = 0;
-  #error: Frame | undefined;
+  let unhandled: (number | undefined)[] = [];
+  let behind = false;
 
-  constructor(ground: Ground, id: string) {
-    this.#ground = ground;
-    this.id = id;
-  }
+  /** The join named a position. */
+  let proved = false;
+  /** It was answered by nothing that proves the position: the server will ask for a snapshot. */
+  let unproven = false;
+  let resuming = false;
+  let resumed = false;
+  let missed = 0;
 
-  /** Requests of the room can be sent. */
-  get joined(): boolean {
-    return this.#phase === "in";
-  }
+  let snapshot: { reason: string; url: string | undefined; stream_id: string; event_id: number } | undefined;
+  let snapshotFailures = 0;
+  /** What came after the position of the snapshot that is loaded. */
+  let held: Frame[] = [];
 
-  /** The id is that of a join that is under way. */
-  asks(id: string): boolean {
-    return this.#phase === "asked" && id === this.#asking;
-  }
-
-  join(options: Options): void {
-    this.#options = options;
-    if (this.wanted) return;
-    this.wanted = true;
-    this.#failures = 0;
-    if (this.#seen === undefined && options.cursor) {
-      this.#cursor = options.cursor;
-      this.#stream = options.cursor.stream_id;
-      this.#seen = options.cursor.event_id;
-    }
-    this.#become("joining");
-    this.ask();
+  function become(now: string, more?: object): void {
+    if (now === state && now === "joining") return;
+    state = now;
+    ground.out.push({ do: "room", room: id, state, ...more });
   }
 
   /** Sends the join, from the position that there is. */
-  ask(): void {
-    if (!this.#ground.up || !this.wanted) return;
-    const { presence, presence_data, events, rewind } = this.#options;
-    this.#phase = "asked";
-    this.#error = undefined;
-    this.#proved = this.#seen !== undefined;
-    const from = this.#proved ? { resume_from: this.#seen, stream_id: this.#stream } : { rewind };
-    this.#asking = this.#ground.nextId();
-    this.#ground.send({ kind: "client.join", room_id: this.id, correlation_id: this.#asking, ...from, presence, presence_data, events });
+  function ask(): void {
+    if (!ground.up || !wanted) return;
+    const { presence, presence_data, events, rewind } = options;
+    phase = "asked";
+    error = undefined;
+    proved = seen !== undefined;
+    const from = proved ? { resume_from: seen, stream_id: stream } : { rewind };
+    asking = ground.nextId();
+    ground.send({ kind: "client.join", room_id: id, correlation_id: asking, ...from, presence, presence_data, events });
   }
 
-  /** The room is not wanted any more, and will be forgotten. */
-  leave(): void {
-    this.wanted = false;
-    this.#become("left");
-    if (this.#phase !== "out") this.#sendLeave();
-    this.#out();
+  function sendLeave(): void {
+    ground.send({ kind: "client.leave", room_id: id, correlation_id: ground.nextId() });
   }
 
-  /** The connection is gone. */
-  lost(): void {
-    this.#out();
-    if (this.wanted) this.#become("joining");
+  /** Not joined any more, on this connection. */
+  function out(): void {
+    if (phase === "in" && ground.now - joinedAt >= 10_000) failures = 0;
+    phase = "out";
+    reset();
   }
 
-  #out(): void {
-    if (this.#phase === "in" && this.#ground.now - this.#joinedAt >= 10_000) this.#failures = 0;
-    this.#phase = "out";
-    this.#reset();
-  }
-
-  #reset(): void {
-    this.#behind = this.#resuming = this.#unproven = false;
-    this.#snapshot = undefined;
-    this.#held = [];
-    this.#ground.forget(this);
-  }
-
-  #sendLeave(): void {
-    this.#ground.send({ kind: "client.leave", room_id: this.id, correlation_id: this.#ground.nextId() });
+  function reset(): void {
+    behind = resuming = unproven = false;
+    snapshot = undefined;
+    held = [];
+    ground.forget(ask);
   }
 
   /** Leaves and joins from the position that there is. */
-  #rejoin(): void {
-    this.#out();
-    this.#become("joining");
-    this.#sendLeave();
-    this.ask();
-  }
-
-  frame(frame: Frame): void {
-    if (this.#phase === "asked") return this.#answered(frame);
-    if (!this.joined) return;
-    switch (frame.kind) {
-      case "room.joined":
-        return;
-      case "server.error":
-        this.#error = frame;
-        return;
-      case "room.left":
-        this.#out();
-        return this.#retry(this.#error ?? { kind: "server.error", retryable: true });
-      case "room.snapshot_required":
-        // One that comes while behind is left to the join that will follow.
-        return this.#behind && !this.#snapshot ? undefined : this.#needSnapshot(frame);
-    }
-    const logged = frame.event_id !== undefined;
-    if (this.#behind || (logged && this.#unproven)) return;
-    if (logged && this.#snapshot) this.#hold(frame);
-    else this.#take(frame);
-  }
-
-  /** While a join is under way nothing but its answer counts. */
-  #answered(frame: Frame): void {
-    if (frame.kind === "room.joined") this.#entered(frame);
-    else if (frame.kind === "server.error" && frame.correlation_id) {
-      this.#phase = "out";
-      this.#retry(frame);
-    }
-  }
-
-  #entered(frame: Frame): void {
-    this.#phase = "in";
-    this.#joinedAt = this.#ground.now;
-    this.#missed = 0;
-    this.#resumed = !!frame.resumed;
-    if (frame.resumed && this.#proved && frame.stream_id !== this.#stream) this.#needSnapshot({ ...frame, reason: "stream_reset" });
-    else {
-      if (!this.#proved) this.#stream = frame.stream_id!;
-      this.#resuming = !!(frame.resumed || frame.replaying || this.#proved);
-      this.#unproven = this.#proved && !frame.resumed;
-      if (this.#resuming) this.#become("resuming", { replaying: frame.replaying ?? 0 });
-      else this.#become("live", { resumed: false, missed: 0 });
-    }
-    if (frame.members) this.#deliver(frame);
-    this.#ground.flush();
-    if (this.#state === "live") this.#pass(frame.event_id);
+  function rejoin(): void {
+    out();
+    become("joining");
+    sendLeave();
+    ask();
   }
 
   /** Joins again after a delay, if that can help. */
-  #retry(error: Frame): void {
-    if (!error.retryable) {
-      this.wanted = false;
-      this.#become("refused", { code: error.code, message: error.message ?? "" });
-      return this.#ground.flush();
+  function retry({ retryable, code, message = "", retry_after_ms }: Frame): void {
+    out();
+    if (retryable) {
+      become("joining");
+      ground.wake(ask, ground.delay(failures++, retry_after_ms), ask);
+    } else {
+      wanted = false;
+      become("refused", { code, message });
+      ground.flush();
     }
-    this.#become("joining");
-    this.#ground.wake(this, this.#ground.delay(this.#failures++, error.retry_after_ms ?? 0), () => this.ask());
+  }
+
+  /** The join was answered: we are in. */
+  function entered(frame: Frame): void {
+    phase = "in";
+    joinedAt = ground.now;
+    missed = 0;
+    resumed = !!frame.resumed;
+    if (resumed && proved && frame.stream_id !== stream) needSnapshot({ ...frame, reason: "stream_reset" });
+    else {
+      if (!proved) stream = frame.stream_id!;
+      resuming = !!(resumed || frame.replaying || proved);
+      unproven = proved && !resumed;
+      if (resuming) become("resuming", { replaying: frame.replaying ?? 0 });
+      else become("live", { resumed, missed });
+    }
+    if (frame.members) deliver(frame);
+    ground.flush();
+    if (state === "live") pass(frame.event_id!);
   }
 
   /** An event, or what moves the position. */
-  #take(frame: Frame): void {
+  function take(frame: Frame): void {
     if (frame.kind === "room.resumed") {
-      if (!this.#resuming) return;
-      this.#resuming = false;
-      this.#become("live", { resumed: this.#resumed, missed: this.#missed });
-      this.#pass(frame.event_id);
-    } else if (frame.kind === "room.position") this.#pass(frame.event_id);
-    else this.#deliver(frame);
+      if (!resuming) return;
+      resuming = false;
+      become("live", { resumed, missed });
+      pass(frame.event_id!);
+    } else if (frame.kind === "room.position") pass(frame.event_id!);
+    else deliver(frame);
   }
 
-  #deliver(frame: Frame): void {
-    const id = frame.kind === "room.joined" ? undefined : frame.event_id;
-    if (id !== undefined && this.#seen !== undefined && id <= this.#seen) return;
-    if (this.#unhandled.length - this.#head >= this.#ground.buffer) {
-      this.#behind = true;
-      return this.#become("behind");
+  function deliver(frame: Frame): void {
+    const event_id = frame.kind === "room.joined" ? undefined : frame.event_id;
+    if (event_id !== undefined && seen !== undefined && event_id <= seen) return;
+    if (unhandled.length >= ground.buffer) {
+      behind = true;
+      return become("behind");
     }
-    if (id !== undefined) {
-      this.#seen = id;
-      if (this.#resuming) this.#missed++;
+    if (event_id !== undefined) {
+      seen = event_id;
+      if (resuming) missed++;
     }
-    this.#unhandled.push(id);
-    this.#ground.out.push({ do: "deliver", room: this.id, frame });
+    unhandled.push(event_id);
+    ground.out.push({ do: "deliver", room: id, frame });
   }
 
   /** The log is at this position, with nothing for us up to it. */
-  #pass(event_id: number | undefined): void {
-    if (event_id === undefined || event_id <= (this.#seen ?? -1)) return;
-    this.#seen = event_id;
-    if (this.#head === this.#unhandled.length) this.#moveCursor(event_id);
+  function pass(event_id: number): void {
+    if (seen !== undefined && event_id <= seen) return;
+    seen = event_id;
+    if (!unhandled.length) moveCursor(seen);
   }
 
-  #moveCursor(event_id: number): void {
-    if (this.#cursor?.stream_id !== this.#stream || this.#cursor.event_id < event_id) this.#setCursor(event_id);
+  function moveCursor(event_id: number): void {
+    if (cursor?.stream_id === stream && cursor.event_id === event_id) return;
+    cursor = { stream_id: stream, event_id };
+    ground.out.push({ do: "cursor", room: id, ...cursor });
   }
 
-  #setCursor(event_id: number): void {
-    this.#cursor = { stream_id: this.#stream, event_id };
-    this.#ground.out.push({ do: "cursor", room: this.id, ...this.#cursor });
+  function needSnapshot({ reason, snapshot_url: url, stream_id, event_id }: Frame): void {
+    reset();
+    snapshot = { reason, url, stream_id: stream_id!, event_id: event_id! };
+    become("snapshot", { reason });
+    if (snapshotFailures) fetchLater();
+    else fetch();
   }
 
-  handled(): void {
-    if (this.#head === this.#unhandled.length) return;
-    const id = this.#unhandled[this.#head++];
-    const empty = this.#head === this.#unhandled.length;
-    if (empty || this.#head > this.#ground.buffer) {
-      this.#unhandled = this.#unhandled.slice(this.#head);
-      this.#head = 0;
-    }
-    const to = empty ? this.#seen : id;
-    if (to !== undefined) this.#moveCursor(to);
-    if (this.#behind && this.#unhandled.length - this.#head <= this.#ground.buffer >> 1) this.#rejoin();
+  function fetch(): void {
+    ground.out.push({ do: "fetch_snapshot", room: id, ...snapshot! });
   }
 
-  #needSnapshot({ reason, snapshot_url: url, stream_id, event_id }: Frame): void {
-    this.#reset();
-    this.#snapshot = { reason, url, stream_id: stream_id!, event_id: event_id! };
-    this.#become("snapshot", { reason });
-    if (this.#snapshotFailures) this.#fetchLater();
-    else this.#fetch();
+  function fetchLater(): void {
+    ground.wake(ask, ground.delay(snapshotFailures - 1), fetch);
   }
 
-  #fetch(): void {
-    this.#ground.out.push({ do: "fetch_snapshot", room: this.id, ...this.#snapshot! });
+  function hold(frame: Frame): void {
+    if (frame.event_id! <= snapshot!.event_id || held.push(frame) <= ground.buffer) return;
+    behind = true;
+    become("behind");
   }
 
-  #fetchLater(): void {
-    this.#ground.wake(this, this.#ground.delay(this.#snapshotFailures - 1), () => this.#fetch());
-  }
+  return {
+    get wanted() {
+      return wanted;
+    },
+    /** Requests of the room can be sent. */
+    get joined() {
+      return phase === "in";
+    },
+    /** The id is that of a join that is under way. */
+    asks: (correlation: string) => phase === "asked" && correlation === asking,
+    ask,
 
-  #hold(frame: Frame): void {
-    if (frame.event_id! <= this.#snapshot!.event_id || this.#held.push(frame) <= this.#ground.buffer) return;
-    this.#behind = true;
-    this.#become("behind");
-  }
+    join(input: Options): void {
+      options = input;
+      if (wanted) return;
+      wanted = true;
+      failures = 0;
+      if (seen === undefined && input.cursor) {
+        cursor = input.cursor;
+        stream = cursor.stream_id;
+        seen = cursor.event_id;
+      }
+      become("joining");
+      ask();
+    },
 
-  /** A snapshot was handed over: it is the position now. */
-  snapshot({ stream_id, event_id }: Position): void {
-    const wanted = this.#snapshot;
-    if (!wanted) return;
-    const held = this.#held;
-    const fits = stream_id === wanted.stream_id && event_id >= wanted.event_id;
-    this.#unhandled.fill(undefined);
-    this.#stream = stream_id;
-    this.#seen = event_id;
-    if (this.#cursor?.stream_id !== stream_id || this.#cursor.event_id !== event_id) this.#setCursor(event_id);
-    this.#snapshotFailures = fits ? 0 : this.#snapshotFailures + 1;
-    if (!fits || this.#behind) return this.#rejoin();
-    this.#reset();
-    this.#become("live", { resumed: false, missed: 0 });
-    for (const frame of held) if (!this.#behind) this.#take(frame);
-  }
+    /** The room is not wanted any more, and will be forgotten. */
+    leave(): void {
+      wanted = false;
+      become("left");
+      if (phase !== "out") sendLeave();
+      out();
+    },
 
-  snapshotFailed(): void {
-    if (!this.#snapshot) return;
-    this.#snapshotFailures++;
-    this.#fetchLater();
-  }
+    /** The connection is gone. */
+    lost(): void {
+      out();
+      if (wanted) become("joining");
+    },
 
-  #become(state: string, more: object = {}): void {
-    if (state === this.#state && state === "joining") return;
-    this.#state = state;
-    this.#ground.out.push({ do: "room", room: this.id, state, ...more });
-  }
+    frame(frame: Frame): void {
+      const { kind } = frame;
+      const logged = frame.event_id !== undefined;
+      if (phase === "asked") {
+        // While a join is under way nothing but its answer counts.
+        if (kind === "room.joined") entered(frame);
+        else if (kind === "server.error" && frame.correlation_id) retry(frame);
+      } else if (phase === "out" || kind === "room.joined") return;
+      else if (kind === "server.error") error = frame;
+      else if (kind === "room.left") retry(error ?? { kind, retryable: true });
+      else if (kind === "room.snapshot_required") {
+        // One that comes while behind is left to the join that will follow.
+        if (!behind || snapshot) needSnapshot(frame);
+      } else if (behind || (logged && unproven)) return;
+      else if (logged && snapshot) hold(frame);
+      else take(frame);
+    },
+
+    handled(): void {
+      if (!unhandled.length) return;
+      const first = unhandled.shift();
+      const to = unhandled.length ? first : seen;
+      if (to !== undefined) moveCursor(to);
+      if (behind && unhandled.length <= ground.buffer >> 1) rejoin();
+    },
+
+    /** A snapshot was handed over: it is the position now. */
+    snapshot({ stream_id, event_id }: Position): void {
+      if (!snapshot) return;
+      const after = held;
+      const fits = stream_id === snapshot.stream_id && event_id >= snapshot.event_id;
+      unhandled = unhandled.map(() => undefined);
+      stream = stream_id;
+      seen = event_id;
+      moveCursor(event_id);
+      snapshotFailures = fits ? 0 : snapshotFailures + 1;
+      if (!fits || behind) return rejoin();
+      reset();
+      become("live", { resumed: false, missed: 0 });
+      for (const frame of after) if (!behind) take(frame);
+    },
+
+    snapshotFailed(): void {
+      if (!snapshot) return;
+      snapshotFailures++;
+      fetchLater();
+    },
+  };
 }

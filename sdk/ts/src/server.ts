@@ -5,7 +5,7 @@
  */
 import { createHash, createHmac, randomBytes } from "node:crypto";
 import { ContinuoError } from "./error.js";
-import { httpBase } from "./transport.js";
+import { below, httpBase } from "./transport.js";
 import type { Json } from "./types.js";
 
 export { ContinuoError } from "./error.js";
@@ -170,8 +170,7 @@ export class Server {
   }
 
   async #try(method: string, path: string, query: Query, body: string): Promise<any> {
-    const url = new URL(this.#base);
-    url.pathname = url.pathname.replace(/\/$/, "") + path;
+    const url = below(this.#base, path);
     url.search = this.#sign(method, path, query, body);
     let response: Response;
     let text: string;

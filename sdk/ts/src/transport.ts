@@ -1,127 +1,79 @@
 // A WebSocket, and an HTTP GET for snapshots.
+import { decode } from "./codec.js";
 import { ContinuoError } from "./error.js";
-import type { Position, SocketClass } from "./types.js";
+import type { Input } from "./machine.js";
+import type { Position, Socket, SocketClass } from "./types.js";
 
-/** A connection, or the attempt to have one. */
-export interface Link {
-  send(text: string): void;
-  /** Ends it; it says nothing more. */
-  close(code: number): void;
-}
-
-export interface LinkEvents {
-  opened(): void;
-  text(data: unknown): void;
-  closed(code: number): void;
-  /** It never opened; the status is known only if the server could be asked for it. */
-  refused(status?: number, retry_after_ms?: number): void;
-}
+type Fetch = typeof fetch;
 
 /** The server's base as http(s), without a slash at the end. */
 export function httpBase(url: string | URL): URL {
   const base = new URL(url);
-  base.protocol = base.protocol.replace(/^ws/, "http");
-  if (!/^https?:$/.test(base.protocol)) throw new ContinuoError("invalid_url", `the server's address must begin with http, https, ws or wss: ${url}`);
-  base.pathname = base.pathname.replace(/\/+$/, "");
-  base.hash = "";
+  base.protocol = base.protocol.replace("ws", "http");
+  if (!/^https?:$/.test(base.protocol)) throw new ContinuoError("invalid_url", `not an address of http, https, ws or wss: ${url}`);
   return base;
 }
 
-/** Opens a connection. A token goes in the list of subprotocols, the one place that every platform lets us fill. */
-export function dial(base: URL, token: string | null, Socket: SocketClass, fetch: typeof globalThis.fetch, on: LinkEvents): Link {
+/** An address below the base; what the base has as its query stays. */
+export function below(base: URL, path: string): URL {
   const url = new URL(base);
-  url.pathname += (url.pathname.endsWith("/") ? "" : "/") + "rooms";
-  const probe = url.href;
-  url.protocol = url.protocol.replace("http", "ws");
+  url.pathname = base.pathname.replace(/\/+$/, "") + path;
+  return url;
+}
+
+/** Opens a connection. A token goes in the list of subprotocols, the one place that every platform lets us fill. */
+export function dial(base: URL, token: string | null, Class: SocketClass, fetch: Fetch, tell: (input: Input) => void): Socket | undefined {
+  const page = below(base, "/rooms");
+  const url = page.href.replace("http", "ws");
   let opened = false;
-  let over = false;
-  const failed = () => {
-    if (over) return;
-    over = true;
-    void ask(probe, token, fetch).then((answer) => on.refused(...answer));
-  };
-  // A token that cannot be said in a handshake is no token.
-  if (token !== null && !/^[\w!#$%&'*+.^`|~-]+$/.test(token)) {
-    queueMicrotask(() => on.refused(401));
-    return { send() {}, close() {} };
-  }
-  let socket: InstanceType<SocketClass>;
+  let socket: Socket;
   try {
-    socket = new Socket(url.href, token === null ? ["continuo.rooms.v1"] : ["continuo.rooms.v1", `continuo.token.${token}`]);
-  } catch {
-    queueMicrotask(() => on.refused());
-    return { send() {}, close() {} };
+    socket = new Class(url, ["continuo.rooms.v1", ...(token === null ? [] : [`continuo.token.${token}`])]);
+  } catch (e) {
+    // A token that cannot be said in a handshake is no token.
+    const status = (e as Error).name === "SyntaxError" ? 401 : undefined;
+    return void queueMicrotask(() => tell({ do: "refused", status }));
   }
   socket.onopen = () => {
     opened = true;
-    on.opened();
+    tell({ do: "opened" });
   };
-  socket.onmessage = (event) => over || on.text(event.data);
+  socket.onmessage = ({ data }) => {
+    const input = decode(data);
+    if (input) tell(input);
+  };
   // Errors are followed by a close; a listener keeps them from being thrown.
   socket.onerror = () => {};
-  socket.onclose = (event) => {
-    if (!opened) return failed();
-    if (over) return;
-    over = true;
-    on.closed(event.code || 1006);
-  };
-  return {
-    send: (text) => over || socket.send(text),
-    close(code) {
-      over = true;
-      try {
-        socket.close(code);
-      } catch {
-        // It was closed already.
-      }
-    },
-  };
+  socket.onclose = ({ code }) => (opened ? tell({ do: "closed", code: code || 1006 }) : void ask(page, token, fetch).then(tell));
+  return socket;
 }
 
 /** A browser does not say why a handshake failed, but the same address, asked as a page, does: 426 when all is well. */
-async function ask(url: string, token: string | null, fetch: typeof globalThis.fetch): Promise<[status?: number, retry_after_ms?: number]> {
+async function ask(page: URL, token: string | null, fetch: Fetch): Promise<Input> {
   try {
-    const response = await fetch(url, { headers: bearer(token), cache: "no-store", credentials: "omit" });
-    void response.body?.cancel();
-    if (response.status === 426) return [];
-    const seconds = Number(response.headers.get("Retry-After") || undefined);
-    return [response.status, seconds >= 0 ? seconds * 1000 : undefined];
+    const { status, headers } = await get(page, token, fetch);
+    if (status !== 426) return { do: "refused", status, retry_after_ms: Number(headers.get("Retry-After")) * 1000 || 0 };
   } catch {
-    return [];
+    // Then there is no status.
   }
+  return { do: "refused" };
 }
 
-const bearer = (token: string | null): Record<string, string> => (token === null ? {} : { Authorization: `Bearer ${token}` });
+const get = (url: URL, token: string | null, fetch: Fetch) =>
+  fetch(url, { cache: "no-store", ...(token !== null && { headers: { Authorization: `Bearer ${token}` } }) });
 
 /** All pages of a snapshot as one. The token goes to the server's own origin only. */
-export async function loadSnapshot(
-  url: string, base: URL, token: string | null, fetch: typeof globalThis.fetch, signal: AbortSignal,
-): Promise<Position & { items: unknown[] }> {
-  const own = new URL(url).origin === base.origin;
-  let whole: (Position & { items: unknown[] }) | undefined;
-  for (let cursor: string | undefined; ; ) {
-    const page = new URL(url);
-    if (cursor) page.searchParams.set("cursor", cursor);
-    const response = await fetch(page.href, { headers: own ? bearer(token) : {}, cache: "no-store", credentials: own ? "omit" : "same-origin", signal });
-    const text = await response.text();
-    if (!response.ok) throw new ContinuoError("snapshot_failed", `${page.pathname}: HTTP ${response.status}`, true);
-    const { messages: items, has_more, next_cursor, ...rest } = parse(text, page.pathname);
-    if (whole && (rest.stream_id !== whole.stream_id || rest.event_id !== whole.event_id)) {
-      throw new ContinuoError("snapshot_failed", `${page.pathname}: the pages are of different moments`, true);
-    }
-    if (!whole) whole = { ...rest, items } as Position & { items: unknown[] };
-    else for (const item of items) whole.items.push(item);
-    if (!has_more) return whole;
-    cursor = next_cursor;
+export async function loadSnapshot(url: URL, base: URL, token: string | null, fetch: Fetch): Promise<Position & { items: unknown[] }> {
+  const items: unknown[] = [];
+  for (let first: any; ; ) {
+    const response = await get(url, url.origin === base.origin ? token : null, fetch);
+    const page = response.ok && (await response.json());
+    first ??= page;
+    const { stream_id, event_id, messages } = page;
+    if (typeof stream_id !== "string" || !Number.isSafeInteger(event_id) || !Array.isArray(messages) || stream_id !== first.stream_id || event_id !== first.event_id)
+      throw new ContinuoError("snapshot_failed", `no snapshot from ${url.pathname}: HTTP ${response.status}`, true);
+    for (const message of messages) items.push(message);
+    if (!page.has_more) return { ...first, items };
+    url.searchParams.set("cursor", page.next_cursor);
   }
-}
-
-function parse(text: string, path: string) {
-  try {
-    const page = JSON.parse(text);
-    if (typeof page.stream_id === "string" && Number.isSafeInteger(page.event_id) && Array.isArray(page.messages)) return page;
-  } catch {
-    // Said below.
-  }
-  throw new ContinuoError("snapshot_failed", `${path}: not a snapshot`, true);
 }

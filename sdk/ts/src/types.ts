@@ -50,6 +50,7 @@ export interface MessageChange {
   ts: number;
   text?: string;
   payload?: Json;
+  event?: string;
 }
 
 /** How many users gave each reaction to a message. */
