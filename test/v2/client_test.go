@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long anything that must happen may take.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // position is what a client stores of a channel.
 type position struct {
@@ -102,7 +102,6 @@ func (c *client) dial() {
 	if err != nil {
 		c.Fatal(err)
 	}
-	_ = nc.SetDeadline(time.Now().Add(patience))
 	c.nc, c.in = nc, br
 	if br == nil {
 		c.in = bufio.NewReader(nc)
@@ -144,6 +143,7 @@ func (c *client) sendRaw(text string) {
 // tryRead gives the next frame, or why there is none.
 func (c *client) tryRead() (frame, error) {
 	for {
+		_ = c.nc.SetReadDeadline(time.Now().Add(patience)) // of each frame: a storm takes as long as it takes
 		w, err := frames.Read(c.in)
 		if err != nil {
 			return frame{}, err
