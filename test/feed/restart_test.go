@@ -31,7 +31,7 @@ func (s *server) dial(login map[string]any) *peer {
 	if buffered != nil {
 		p.in = buffered
 	}
-	_ = nc.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = nc.SetDeadline(time.Now().Add(time.Minute))
 	login["type"], login["apiKey"] = "login", "all-channels"
 	text, err := json.Marshal(login)
 	if err == nil {

@@ -37,7 +37,7 @@ func (r *rig) squeezed(compressed bool) *peer {
 	if buffered != nil {
 		p.in = buffered
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	r.Cleanup(func() { _ = c.Close() })
 	p.want("connection_established")
 	p.send(`{"event":"pusher:subscribe","data":{"channel":"news"}}`)

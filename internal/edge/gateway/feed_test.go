@@ -126,7 +126,7 @@ func (r *rig) dial(headers ...string) *peer {
 	if buffered != nil {
 		p.in = buffered
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	r.Cleanup(func() { _ = c.Close() })
 	return p
 }

@@ -40,7 +40,7 @@ func (l *members) knock() *peer {
 	if buffered != nil {
 		p.in = buffered
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	l.Cleanup(func() { _ = c.Close() })
 	return p
 }

@@ -57,7 +57,7 @@ func (l *members) open(protocol int) *tab {
 	if buffered != nil {
 		p.in = buffered
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	l.Cleanup(func() { _ = c.Close() })
 	greeting := p.want("connection_established")
 	id := greeting[strings.Index(greeting, `socket_id\":\"`)+14:]

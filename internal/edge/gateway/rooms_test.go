@@ -70,7 +70,7 @@ func (r *rig) visit(query string, headers ...string) (*peer, int, string) {
 	if buffered != nil {
 		p.in = buffered
 	}
-	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	r.Cleanup(func() { _ = c.Close() })
 	return p, 0, ""
 }
