@@ -238,7 +238,9 @@ func TestARefusedRoom(t *testing.T) {
 		s := w.up()
 		r := w.Room("a")
 		done := make(chan error, 1)
-		go func() { done <- r.Join(t.Context(), Join{Presence: "enter", PresenceData: map[string]string{"mood": "well"}}) }()
+		go func() {
+			done <- r.Join(t.Context(), Join{Presence: "enter", PresenceData: map[string]string{"mood": "well"}})
+		}()
 		m := s.said(t, "client.join")
 		s.in <- `{"kind":"server.error","code":"unauthorized","message":"no claim allows it","retryable":false,"correlation_id":"` + m["correlation_id"].(string) + `"}`
 		var e *Error
