@@ -5,124 +5,108 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/continuo-rt/continuo/internal/core/app"
-	"github.com/continuo-rt/continuo/internal/core/auth"
-	"github.com/continuo-rt/continuo/internal/wire/token"
+	backends "github.com/continuo-rt/continuo/sdk/go/server"
 )
 
 // backend is the server part of the library, as a scene's steps name its calls.
 type backend struct {
-	server *server
-	app    struct{ ID, Key, Secret string }
+	server *backends.Server
+	post   func(ctx context.Context, path string, body any) error // without the library
 	minted int
+}
+
+func newBackend(s *server, script *script) *backend {
+	app := script.App
+	return &backend{server: backends.New(s.url(), app.ID, app.Key, app.Secret, backends.Options{}),
+		post: func(ctx context.Context, path string, body any) error {
+			raw, err := json.Marshal(body)
+			if err != nil {
+				return err
+			}
+			request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url()+"/apps/"+app.ID+path, bytes.NewReader(raw))
+			if err != nil {
+				return err
+			}
+			request.Header.Set("Authorization", "Bearer "+app.Key+":"+app.Secret)
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil {
+				return err
+			}
+			defer answer.Body.Close()
+			if answer.StatusCode != http.StatusOK {
+				return fmt.Errorf("%s: %s", path, answer.Status)
+			}
+			return nil
+		}}
 }
 
 // mint makes a token as a step describes it, for a user if it names none. Callers hold the scene's lock.
 func (b *backend) mint(user string, is map[string]any) (string, error) {
 	st := step(is)
 	b.minted++
-	ttl, can := time.Duration(3600+b.minted)*time.Second, app.RoomRights()
+	claims := backends.Claims{Subject: user, TTL: time.Duration(3600+b.minted) * time.Second, Info: is["info"]}
 	if n := st.number("ttl"); n > 0 {
-		ttl = time.Duration(n) * time.Second
-	}
-	if names := list(is["can"]); names != nil {
-		can = nil
-		for _, name := range names {
-			can = append(can, name.(string))
-		}
-	}
-	pattern := "*"
-	if rooms := st.text("rooms"); rooms != "" {
-		pattern = rooms
+		claims.TTL = time.Duration(n) * time.Second
 	}
 	if other := st.text("user"); other != "" {
-		user = other
+		claims.Subject = other
 	}
-	var info []byte
-	if is["info"] != nil {
-		info, _ = json.Marshal(is["info"])
+	grant := backends.Grant{Pattern: "*", Can: backends.Rights()}
+	if pattern := st.text("rooms"); pattern != "" {
+		grant.Pattern = pattern
 	}
-	return token.Make(auth.Claims{App: b.app.ID, Subject: user, Expires: time.Now().Add(ttl), Info: string(info),
-		Rooms: []auth.RoomClaim{{Pattern: pattern, Can: can}}}, b.app.Secret)
+	if names := list(is["can"]); names != nil {
+		grant.Can = nil
+		for _, name := range names {
+			grant.Can = append(grant.Can, name.(string))
+		}
+	}
+	claims.Rooms = []backends.Grant{grant}
+	return b.server.MintToken(claims)
 }
 
 // call does what a step asks of the server part.
 func (b *backend) call(ctx context.Context, st step) (any, error) {
-	channel := "/channels/" + url.PathEscape(st.text("room"))
-	publish := map[string]any{"name": st["event"], "channel": st["room"], "data": st["data"], "key": st["key"], "info": "position"}
+	room, message := st.text("room"), backends.Message{Name: st.text("event"), Data: st["data"]}
+	query := url.Values{}
+	if n := st.number("limit"); n > 0 {
+		query.Set("limit", strconv.Itoa(n))
+	}
 	switch st.text("do") {
-	case "server_publish", "server_put":
-		if publish["key"] == nil {
-			delete(publish, "key")
-		}
-		got, err := b.http(ctx, http.MethodPost, "/events", publish)
-		if err != nil {
-			return nil, err
-		}
-		return got["channels"].(map[string]any)[st.text("room")], nil
+	case "server_publish":
+		return b.server.Publish(ctx, room, message)
+	case "server_put":
+		return b.server.Put(ctx, room, st.text("key"), message)
 	case "server_batch":
-		var batch []any
+		var items []backends.BatchItem
 		for i := range st.number("count") {
-			batch = append(batch, map[string]any{"name": st["event"], "channel": st["room"],
-				"data": strings.ReplaceAll(st.text("data"), "$i", strconv.Itoa(i+1))})
+			message.Data = strings.ReplaceAll(st.text("data"), "$i", strconv.Itoa(i+1))
+			items = append(items, backends.BatchItem{Room: room, Message: message})
 		}
-		return b.http(ctx, http.MethodPost, "/batch_events", map[string]any{"batch": batch})
+		return b.server.PublishBatch(ctx, items)
 	case "server_mutate":
-		body := st.rest("do", "room", "op", "message_id", "save", "expect", "error")
-		return b.http(ctx, http.MethodPost, channel+"/messages/"+st.text("message_id")+"/"+st.text("op"), body)
+		return b.server.Mutate(ctx, room, st.text("message_id"), backends.Mutation{Op: st.text("op"), Data: st["data"], IfVersion: int64(st.number("if_version"))})
 	case "server_history":
-		return b.http(ctx, http.MethodGet, fmt.Sprintf("%s/history?limit=%d", channel, max(1, st.number("limit"))), nil)
+		return b.server.History(ctx, room, query)
 	case "server_snapshot":
-		return b.http(ctx, http.MethodGet, channel+"/snapshot", nil)
+		return b.server.Snapshot(ctx, room, query)
 	case "server_members":
-		return b.http(ctx, http.MethodGet, channel+"/users", nil)
+		ids, err := b.server.Members(ctx, room)
+		users := []any{}
+		for _, id := range ids {
+			users = append(users, map[string]any{"id": id})
+		}
+		return map[string]any{"users": users}, err
 	case "server_presence_history":
-		return b.http(ctx, http.MethodGet, channel+"/presence/history", nil)
+		return b.server.PresenceHistory(ctx, room, query)
 	case "server_post":
-		return b.http(ctx, http.MethodPost, st.text("path"), st["body"])
+		return nil, b.post(ctx, st.text("path"), st["body"])
 	}
 	return nil, fmt.Errorf("there is no step %q", st.text("do"))
 }
-
-func (b *backend) http(ctx context.Context, method, path string, body any) (map[string]any, error) {
-	var content io.Reader
-	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		content = bytes.NewReader(raw)
-	}
-	request, err := http.NewRequestWithContext(ctx, method, b.server.url()+"/apps/"+b.app.ID+path, content)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Authorization", "Bearer "+b.app.Key+":"+b.app.Secret)
-	request.Close = true
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	var got map[string]any
-	if err := json.NewDecoder(answer.Body).Decode(&got); err != nil {
-		return nil, err
-	}
-	if answer.StatusCode >= 300 {
-		return nil, fmt.Errorf("%s: %d %v: %w", path, answer.StatusCode, got["error"], code(fmt.Sprint(got["code"])))
-	}
-	return got, nil
-}
-
-// code is an error of the HTTP API.
-type code string
-
-// Error implements error.
-func (c code) Error() string { return string(c) }

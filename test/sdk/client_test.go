@@ -44,10 +44,10 @@ func (s *scene) connect(c *client, st step) error {
 		}
 		s.clients[c.name] = c
 		c.client = continuo.New("http://"+c.proxy.Addr(), continuo.Options{Token: c.token, Store: s.store(st.text("store")),
-			OnState: func(now continuo.State) { s.board.do(func() { c.states.all = append(c.states.all, spell(now, true)) }) },
+			OnState: func(now continuo.State) { s.board.do(func() { c.states.all = append(c.states.all, spell(now)) }) },
 			OnRoomState: func(name string, now continuo.RoomState) {
 				r := c.room(name)
-				s.board.do(func() { r.states.all = append(r.states.all, spell(now, true)) })
+				s.board.do(func() { r.states.all = append(r.states.all, spell(now)) })
 			},
 			OnError:   func(err error) { s.t.Logf("%s: %v", c.name, err) },
 			OnWarning: func(message string) { s.t.Logf("%s: warning: %s", c.name, message) },
@@ -142,7 +142,7 @@ func (r *room) take(ctx context.Context) {
 			r.messages.Apply(event)
 			r.members.Apply(event)
 			if kind, _, _ := strings.Cut(event.Kind, "."); kind == "chat" || kind == "message" || kind == "presence" {
-				r.handed.all = append(r.handed.all, spell(event, false))
+				r.handed.all = append(r.handed.all, plain(event))
 			}
 		})
 		_ = board.until(ctx, func() error {
@@ -162,7 +162,7 @@ func list(v any) []any {
 // shows holds the lists of a room to what a step says.
 func (r *room) shows(st step) error {
 	want := list(st["list"])
-	got := list(spell(r.messages.All(), false))
+	got := list(plain(r.messages.All()))
 	if st.text("do") == "members" {
 		got = nil
 		for _, m := range r.members.All() {
@@ -226,12 +226,8 @@ func whole(v any) *int64 {
 // wireError is an error of the library as the scenario names its members.
 func wireError(err error) any {
 	var e *continuo.Error
-	var c code
-	switch {
-	case errors.As(err, &e):
-		return spell(e, true)
-	case errors.As(err, &c):
-		return map[string]any{"code": string(c)}
+	if errors.As(err, &e) {
+		return spell(e)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ func TestScenario(t *testing.T) {
 	s := serve(t, strings.Join(script.Config, "\n"))
 	for _, play := range script.Scenes {
 		t.Run(play.Name, func(t *testing.T) {
-			scene := &scene{t: t, server: s, backend: &backend{server: s, app: script.App}, board: newBoard(),
+			scene := &scene{t: t, server: s, backend: newBackend(s, &script), board: newBoard(),
 				saved: map[string]any{}, clients: map[string]*client{}, stores: map[string]*store{}, requests: map[string]chan outcome{}}
 			for _, raw := range play.Steps {
 				for i := range max(1, raw.number("repeat")) {
@@ -241,7 +241,7 @@ func (s *scene) settle(st step, got outcome) error {
 	if got.err != nil {
 		return got.err
 	}
-	result := spell(got.result, true)
+	result := plain(got.result)
 	if want := st["expect"]; want != nil && !matches(result, want) {
 		return fmt.Errorf("the result is %s", shown(result))
 	}

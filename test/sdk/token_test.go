@@ -2,14 +2,11 @@ package sdk
 
 import (
 	"testing"
-	"time"
 
-	"github.com/continuo-rt/continuo/internal/core/app"
-	"github.com/continuo-rt/continuo/internal/core/auth"
-	"github.com/continuo-rt/continuo/internal/wire/token"
+	backends "github.com/continuo-rt/continuo/sdk/go/server"
 )
 
-// plainConfig is a server with one app; clients are told to come back soon.
+// plainConfig is a server with one app, in which gaps in the brief rooms are soon too long; clients are told to come back soon.
 const plainConfig = `
 mode: development
 drain: 200ms
@@ -17,14 +14,17 @@ rooms: {retry_base: 20ms, retry_max: 200ms}
 apps:
   - id: app
     keys: [{key: key, secret: secret-of-the-sdk-tests}]
-    channels: [{pattern: "*", mutable: true}]
+    limits: {snapshot_page: 10}
+    channels:
+      - {pattern: "brief*", mutable: true, recovery: {entries: 8}}
+      - {pattern: "*", mutable: true}
 `
 
 // bearer is a token of a user with every right.
 func bearer(t testing.TB, user string) string {
 	t.Helper()
-	raw, err := token.Make(auth.Claims{App: "app", Subject: user, Expires: time.Now().Add(time.Hour),
-		Rooms: []auth.RoomClaim{{Pattern: "*", Can: app.RoomRights()}}}, "secret-of-the-sdk-tests")
+	app := backends.New("http://127.0.0.1:1", "app", "key", "secret-of-the-sdk-tests", backends.Options{})
+	raw, err := app.MintToken(backends.Claims{Subject: user, Rooms: []backends.Grant{{Pattern: "*", Can: backends.Rights()}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { Client, MessageList } from "../../../sdk/ts/dist/index.js";
 
 const WebSocket = createRequire(new URL("../../../sdk/ts/package.json", import.meta.url))("ws");
-const { PEER_URL: url, PEER_TOKEN: token, PEER_NAME: name } = process.env;
+const { PEER_URL: url, PEER_TOKEN: token, PEER_NAME: name, PEER_ROOM } = process.env;
 const sends = Number(process.env.PEER_SENDS);
 const say = (value) => console.log(JSON.stringify(value));
 
@@ -12,14 +12,18 @@ const client = new Client(url, { token, WebSocket });
 const list = new MessageList();
 const ids = [];
 let connections = 0;
+let snapshots = 0;
+let position = 0;
 let seen = () => {};
 client.on("state", (s) => (connections += s.state === "connected"));
 client.on("error", (e) => console.error(name, e.message));
 
-const room = client.room("peers");
+const room = client.room(PEER_ROOM);
 room.onEvent((event) => {
   list.apply(event);
-  if (event.event_id !== undefined) ids.push(event.event_id);
+  if (event.kind === "room.snapshot") snapshots++;
+  else if (event.event_id !== undefined) ids.push(event.event_id);
+  position = event.event_id ?? position;
   seen();
 });
 
@@ -46,9 +50,9 @@ await write();
 say({ wrote: sends });
 const { last } = await next();
 await new Promise((done) => {
-  seen = () => ids.at(-1) >= last && done();
+  seen = () => position >= last && done();
   seen();
 });
-say({ ids, connections, list: list.messages.map((m) => [m.message_id, m.text, m.version, m.sender, m.counts ?? {}, !!m.incomplete]) });
+say({ ids, connections, snapshots, list: list.messages.map((m) => [m.message_id, m.text, m.version, m.sender, m.counts ?? {}, !!m.incomplete]) });
 await client.close();
 process.exit(0);

@@ -41,7 +41,7 @@ async def main() -> None:
     client = Client(os.environ["PEER_URL"], token=os.environ["PEER_TOKEN"])
     messages = MessageList()
     ids: list[int] = []
-    connections = 0
+    connections, snapshots, position = 0, 0, 0
     seen = asyncio.Event()
 
     def count(state: dict[str, object]) -> None:
@@ -49,14 +49,20 @@ async def main() -> None:
         connections += state["state"] == "connected"
 
     def handle(event: Event) -> None:
+        nonlocal snapshots, position
         messages.apply(event)
-        if "event_id" in event:
-            ids.append(event["event_id"])
-            seen.set()
+        if "event_id" not in event:
+            return
+        position = event["event_id"]
+        if event["kind"] == "room.snapshot":
+            snapshots += 1
+        else:
+            ids.append(position)
+        seen.set()
 
     client.on_state(count)
     client.on_error(lambda error: print(NAME, error, file=sys.stderr))
-    room = client.room("peers")
+    room = client.room(os.environ["PEER_ROOM"])
     room.on_event(handle)
     await client.connect()
     await room.join()
@@ -65,14 +71,14 @@ async def main() -> None:
     await write(room)
     say({"wrote": SENDS})
     last = (await command())["last"]
-    while not ids or ids[-1] < last:
+    while position < last:
         seen.clear()
         await seen.wait()
     rows = [
         [m["message_id"], m["text"], m["version"], m["sender"], m.get("counts", {}), m.get("incomplete", False)]
         for m in messages
     ]
-    say({"ids": ids, "connections": connections, "list": rows})
+    say({"ids": ids, "connections": connections, "snapshots": snapshots, "list": rows})
     await client.close()
 
 
