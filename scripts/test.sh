@@ -62,6 +62,7 @@ all)
     runner typescript scripts/test-sdk-ts.sh
   fi
   runner python scripts/test-python.sh
+  runner languages scripts/test-languages.sh
   ;;
 *)
   echo "unknown mode $mode" >&2
