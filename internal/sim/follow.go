@@ -9,6 +9,7 @@ type follow struct {
 	own     map[string]bool
 	book    *book
 	boots   int   // of the book, when the session began
+	endings int   // the same
 	known   bool  // it has a position
 	at      place // everything up to here was seen, or was not meant for it
 	// In the present session:
@@ -41,7 +42,7 @@ func (o *Oracle) opened(f *follow, session string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	f.endRun()
-	f.own[session], f.boots = true, f.book.boots
+	f.own[session], f.boots, f.endings = true, f.book.boots, f.book.endings
 	f.session, f.attached, f.resuming, f.fleeting = session, false, false, map[payload]bool{}
 }
 
@@ -55,7 +56,8 @@ func (o *Oracle) joined(f *follow) {
 // learn takes note of a position that the client was told.
 func (f *follow) learn(at place) {
 	f.book.learn(at)
-	if f.book.kind.volatile && f.boots < f.book.boots {
+	late := f.endings < f.book.endings && at.stream != f.book.now // it may have been told before the stream ended
+	if late || f.book.kind.volatile && f.boots < f.book.boots {
 		f.book.ended[at.stream] = true
 	}
 }

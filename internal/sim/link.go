@@ -64,6 +64,7 @@ type link struct {
 	up     [][]byte
 	cut    bool // nothing moves any more
 	closed bool // the server ended it: what is in down can still be read
+	ending bool // the server has decided to end it
 	pong   func()
 }
 
@@ -104,6 +105,7 @@ func (l *link) WriteSome(p []byte) (int, error) {
 	defer l.mu.Unlock()
 	for len(l.down) >= l.room && !l.cut && !l.closed {
 		if late {
+			l.ending = true
 			return 0, os.ErrDeadlineExceeded
 		}
 		l.moved.Wait()
@@ -148,6 +150,9 @@ func (l *link) Message(binary bool, payload []byte) []byte { return messageFrame
 func (l *link) Ping() []byte                               { return frame(framePing, nil) }
 func (l *link) Pong(payload []byte) []byte                 { return frame(framePong, payload) }
 func (l *link) CloseFrame(code uint16, reason string) []byte {
+	l.mu.Lock()
+	l.ending = true
+	l.mu.Unlock()
 	return frame(frameClose, append(binary.BigEndian.AppendUint16(nil, code), reason...))
 }
 
@@ -164,6 +169,13 @@ func (l *link) Close() error {
 	l.mu.Unlock()
 	l.moved.Broadcast()
 	return nil
+}
+
+// alive reports whether neither side has ended it, nor is about to.
+func (l *link) alive() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.cut && !l.closed && !l.ending
 }
 
 // sever ends the link; of what is on its way the client can still read the first keep bytes, wherever in a frame that

@@ -22,6 +22,7 @@ type Counts struct {
 	Delivered, Ephemeral              int
 	Restarts, FailedSyncs, Cuts       int
 	Snapshots                         int
+	Transitions, Lists                int // of members
 }
 
 // place is a position in a channel.
@@ -41,6 +42,8 @@ type book struct {
 	learned  map[string]uint64  // highest serial that anybody has learned, by stream id
 	ended    map[string]bool    // streams that were reset, or died with their process
 	ending   int                // operations under way that may end a stream
+	endings  int                // operations that have ended one …
+	now      string             // … and the stream that there was after the last, as far as is known
 	trimmed  bool               // retention or an operator may have removed entries
 	follows  []*follow
 	boots    int // processes that ended
@@ -180,6 +183,8 @@ func (o *Oracle) ending(channel string) (over func(now string)) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		b.ending--
+		b.endings++
+		b.now = now
 		for id := range b.learned {
 			if id != now {
 				b.ended[id] = true

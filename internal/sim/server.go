@@ -5,23 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
+	"github.com/continuo-rt/continuo/internal/core/auth"
 	"github.com/continuo-rt/continuo/internal/core/message"
+	corepresence "github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/engine/memory"
 	"github.com/continuo-rt/continuo/internal/run/conn"
 	"github.com/continuo-rt/continuo/internal/run/hub"
 	"github.com/continuo-rt/continuo/internal/run/node"
+	"github.com/continuo-rt/continuo/internal/run/presence"
 	"github.com/continuo-rt/continuo/internal/run/route"
 	"github.com/continuo-rt/continuo/internal/wire/pusher"
 )
 
 func now() int64 { return time.Now().UnixMilli() }
 
-var folds = map[stream.Log]stream.Fold{stream.Messages: message.Fold}
+var folds = map[stream.Log]stream.Fold{stream.Messages: message.Fold, stream.Presence: corepresence.Fold}
 
 // server is one process: everything but the durable store dies with it.
 type server struct {
@@ -30,8 +34,12 @@ type server struct {
 	hub     *hub.Hub
 	node    *node.Node
 	wheel   *conn.Wheel
+	members *presence.Register
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	number  int
+
+	degraded atomic.Bool // members were told of beside the log
 
 	mu       sync.Mutex
 	dead     bool
@@ -41,8 +49,9 @@ type server struct {
 
 // boot starts a process over a durable store.
 func (w *world) boot(durable *memory.Store) *server {
-	s := &server{world: w, durable: durable, links: map[*link]struct{}{}}
+	s := &server{world: w, durable: durable, number: w.boots, links: map[*link]struct{}{}}
 	w.ledger.boot(durable) // before the hub hears of anything
+	w.hall.boot(durable, s.number)
 	rules := func(ref stream.Ref) stream.Rules { return node.Rules(w.apps, ref) }
 	volatile := memory.New(memory.Options{Now: now, Rules: rules, Folds: folds, Volatile: true})
 	var log stream.Store = route.New(durable, volatile, rules)
@@ -53,10 +62,14 @@ func (w *world) boot(durable *memory.Store) *server {
 	s.hub = hub.New(hub.Options{Store: log, Now: now, Frame: messageFrame, Window: w.window, Budget: w.budget, Linger: 2 * time.Second})
 	s.node = node.New(node.Options{Store: log, Hub: s.hub, Apps: w.apps, Now: now})
 	s.wheel = conn.NewWheel(now)
+	s.members = presence.New(presence.Options{Store: log, Hub: s.hub, Records: durable, Apps: s.node.Apps, Node: "node", Boot: fmt.Sprint(s.number), Now: now,
+		Events: presence.Events{Degraded: func(stream.Ref, error) { s.degraded.Store(true) }}})
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.running.Go(func() { _ = s.hub.Run(ctx) })
 	s.running.Go(func() { _ = s.wheel.Run(ctx) })
+	s.running.Go(func() { _ = s.members.Run(ctx) })
+	s.running.Go(func() { _ = s.members.Recover(ctx) })
 	s.running.Go(func() {
 		for _, m := range []*memory.Store{durable, volatile} {
 			tick := time.NewTicker(300 * time.Millisecond)
@@ -71,7 +84,8 @@ func (w *world) boot(durable *memory.Store) *server {
 // dial opens a session of the Pusher protocols over a link; nil when the server is down.
 func (s *server) dial(query pusher.Query, room int, tls bool, outbox int) *link {
 	a, _ := s.world.apps.ByID(appID)
-	return s.connect(pusher.New(&pusher.Options{App: a, Query: query}), 30*time.Second, room, tls, outbox)
+	keys := func(string) *auth.Key { return s.world.key }
+	return s.connect(pusher.New(&pusher.Options{App: a, Keys: keys, Query: query}), 30*time.Second, room, tls, outbox)
 }
 
 // connect opens a session of a face.
@@ -138,6 +152,7 @@ func (s *server) snapshot(q node.SnapshotQuery) (node.Snapshot, error) {
 
 // die ends the process: of what is on its way to clients a part may still arrive.
 func (s *server) die(keep func() int) {
+	s.members.Stop() // nobody leaves because the server does
 	s.mu.Lock()
 	s.dead = true
 	for l := range s.links {
@@ -145,6 +160,7 @@ func (s *server) die(keep func() int) {
 	}
 	s.mu.Unlock()
 	s.stop()
+	s.members.Close()
 	s.hub.Close()
 }
 
@@ -163,20 +179,24 @@ func (b backend) Ephemeral(c *conn.Conn, ref stream.Ref, e stream.Entry) {
 	b.server.hub.Ephemeral(ref, e)
 }
 
-func (b backend) Other(_ context.Context, _ *conn.Conn, e session.Effect) []session.Input {
+func (b backend) Other(_ context.Context, c *conn.Conn, e session.Effect) []session.Input {
 	if _, ok := e.(session.Admit); ok {
 		return []session.Input{session.Admitted{}}
 	}
-	return nil
+	in, _ := b.server.members.Do(appID, c, e)
+	return in
 }
 
-func (b backend) Gone(*conn.Conn) {}
+func (b backend) Gone(c *conn.Conn) { b.server.members.Gone(c) }
 
-// appID is the only app of a world.
-const appID = "app"
+// appID is the only app of a world, keySecret the secret of its only key.
+const (
+	appID     = "app"
+	keySecret = "secret-of-sixteen"
+)
 
 func apps(policies []app.Policy) *app.Registry {
-	a, err := app.New(app.App{ID: appID, Enabled: true, Keys: []app.Key{{Key: "key", Secret: "secret-of-sixteen", Enabled: true}}, Policies: policies})
+	a, err := app.New(app.App{ID: appID, Enabled: true, Keys: []app.Key{{Key: "key", Secret: keySecret, Enabled: true}}, Policies: policies})
 	if err != nil {
 		panic(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
+	"github.com/continuo-rt/continuo/internal/core/auth"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/engine/memory"
 	"github.com/continuo-rt/continuo/internal/run/hub"
@@ -34,7 +35,9 @@ type world struct {
 	opts   Options
 	apps   *app.Registry
 	oracle *Oracle
+	key    *auth.Key
 	ledger *ledger // judges the channel whose messages change
+	hall   *hall   // judges the channel that has members
 	kinds  []kind
 	window hub.WindowLimits
 	budget int64
@@ -64,6 +67,7 @@ const (
 	rndFeeds      = 3000
 	rndRooms      = 4000
 	rndState      = 5000
+	rndHall       = 6000
 )
 
 func (o Options) random(actor uint64) *rand.Rand { return rand.New(rand.NewPCG(o.Seed, actor)) }
@@ -108,6 +112,11 @@ func Run(o Options) Report {
 	for _, e := range w.editors() {
 		others.Go(e.live)
 	}
+	w.openTabs()
+	for _, t := range w.hall.tabs {
+		clients.Go(func() { t.live(stop) })
+	}
+	others.Go((&usher{w, o.random(rndHall + 2)}).live)
 	others.Go(func() { w.disturbState(o.random(rndState + 200)) })
 	others.Go(func() { w.disturb(o.random(rndChaos)) })
 	others.Wait()
@@ -117,6 +126,7 @@ func Run(o Options) Report {
 	w.judgeFeeds(feeds)
 	w.judge(all)
 	w.judgeState(state)
+	w.judgeHall()
 	close(stop)
 	w.down(func() int { return 0 }, false)
 	clients.Wait()
@@ -134,10 +144,12 @@ func (w *world) design() {
 	interval.Durability = stream.Interval
 	volatile.Durability = stream.Volatile
 	tiny.Retention = stream.Retention{Entries: 20}
-	w.apps = apps([]app.Policy{calm, sync, interval, volatile, tiny, statePolicy(policy(stateChannel))})
+	hall := hallPolicy(policy(hallChannel), w.opts.random(rndHall))
+	w.apps = apps([]app.Policy{calm, sync, interval, volatile, tiny, statePolicy(policy(stateChannel)), hall})
+	w.key, _ = auth.NewKey(appID, "key", keySecret, true)
 	w.kinds = []kind{{name: "calm"}, {name: "sync"}, {name: "interval", early: true}, {name: "volatile", volatile: true}, {name: "tiny", bounded: true}}
 	w.oracle = NewOracle(w.kinds)
-	w.ledger = newLedger(w.oracle)
+	w.ledger, w.hall = newLedger(w.oracle), newHall(w.oracle, hall.Presence)
 }
 
 func (w *world) start(durable *memory.Store) {
@@ -262,6 +274,8 @@ func (c *Counts) add(other Counts) {
 	c.FailedSyncs += other.FailedSyncs
 	c.Cuts += other.Cuts
 	c.Snapshots += other.Snapshots
+	c.Transitions += other.Transitions
+	c.Lists += other.Lists
 }
 
 // nap waits for a whole number of ticks.

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
@@ -15,7 +16,12 @@ const retryAfter = time.Second
 // degrade lets a membership that could not be written go on in memory: watchers on this node are told beside the log,
 // and the log is brought up to date as soon as it can be written; mu is held.
 func (t *turn) degrade(j *job, err error) {
-	r := t.roll
+	t.outrun(err)
+	t.beside(j)
+}
+
+// outrun notes that memory is ahead of the log; mu is held.
+func (r *roll) outrun(err error) {
 	if !r.degraded && r.reg.opts.Events.Degraded != nil {
 		r.reg.opts.Events.Degraded(r.ref, err)
 	}
@@ -24,7 +30,6 @@ func (t *turn) degrade(j *job, err error) {
 	r.reg.degraded[r.ref] = true
 	r.reg.last.Unlock()
 	r.retryLater()
-	t.beside(j)
 }
 
 // beside tells watchers on this node what the log does not say.
@@ -51,6 +56,8 @@ func (t *turn) forgo(j *job) {
 	t.beside(j)
 }
 
+var errAnew = fault.New(fault.Conflict, "somebody began the log anew")
+
 // begunAnew notices that the log lost its members to somebody else's reset: those of this node are written again; mu is
 // held.
 func (t *turn) begunAnew() {
@@ -63,7 +70,8 @@ func (t *turn) begunAnew() {
 		}
 		for _, u := range r.users {
 			if !fresh[u.name] {
-				u.dirty, u.known, u.here, r.degraded = true, false, false, true
+				u.dirty, u.known, u.here = true, false, false
+				r.outrun(errAnew)
 			}
 		}
 		if r.degraded {

@@ -83,7 +83,7 @@ func (r *roll) overlay(list []session.Member, count, limit int) ([]session.Membe
 	if len(list) > max(limit, 0) {
 		list = list[:max(limit, 0)]
 	}
-	return list, max(count, 0)
+	return list, max(count, len(list))
 }
 
 // usersPage is how many members are read at once.

@@ -126,7 +126,7 @@ func (r *roll) exit(s Session, e session.Exit) {
 		return
 	}
 	delete(r.conns, conn)
-	r.push(&request{kind: exit, user: at.user, conn: conn, grace: e.Grace, cause: e.Cause, at: r.reg.opts.Now()})
+	r.push(&request{kind: exit, user: at.user, conn: conn, seat: at.turn, grace: e.Grace, cause: e.Cause, at: r.reg.opts.Now()})
 }
 
 // ask has something done that is not about one connection's coming or going.

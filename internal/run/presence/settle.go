@@ -33,7 +33,7 @@ func (t *turn) settle(j *job, res stream.Result) {
 	case res.Outcome == stream.Refused && repeats(res.Err) && j.q.tries < mostTries:
 		j.u.known = false
 		j.q.tries++
-		t.later = append(t.later, j.q)
+		t.redo = append(t.redo, j.q) // before what the user asked for after it
 	case res.Outcome == stream.Refused && !outage(res.Err):
 		t.fail(j.q, t.inWords(res.Err))
 		t.drop(j.u)

@@ -144,8 +144,7 @@ func (r *roll) wipe(q *request) {
 		}
 	}
 	if err != nil && len(r.users) > 0 {
-		r.degraded = true
-		r.retryLater()
+		r.outrun(err)
 	}
 	r.counted, r.mirror, r.stream = false, mirror{}, ""
 	r.mu.Unlock()

@@ -25,6 +25,7 @@ type turn struct {
 	jobs   []job
 	busy   map[string]bool  // users that later requests have to wait for
 	unread map[string]error // users about whom nothing can be decided now
+	redo   []*request
 	later  []*request
 	ready  []*request // to be answered with the members
 	failed []failure
@@ -70,7 +71,7 @@ func (r *roll) turn(batch []*request) (later []*request) {
 	r.mu.Unlock()
 	t.write()
 	t.answer()
-	return append(t.later, later...)
+	return slices.Concat(t.redo, t.later, later)
 }
 
 func (r *roll) begin() *turn {
@@ -171,7 +172,7 @@ func (t *turn) update(q *request, u *user) {
 }
 
 func (t *turn) exit(q *request, u *user) {
-	if u == nil || !u.member.Has(q.conn) {
+	if u == nil || !u.member.Has(q.conn) || t.conns[q.conn].turn > q.seat { // it has entered again, when the exit had to be tried again
 		return
 	}
 	if q.grace > 0 {
