@@ -26,9 +26,16 @@ func (s *Server) drain(web *http.Server) error {
 	requests := make(chan struct{})
 	go func() { // closes the listeners first
 		defer close(requests)
+		var both sync.WaitGroup
+		both.Go(func() {
+			if s.lane.Shutdown(end) != nil {
+				_ = s.lane.Close()
+			}
+		})
 		if web.Shutdown(end) != nil {
 			_ = web.Close()
 		}
+		both.Wait()
 	}()
 	s.tell(limit)
 	s.gates.wait(end)

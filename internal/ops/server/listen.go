@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/continuo-rt/continuo/internal/edge/lane"
 	"github.com/continuo-rt/continuo/internal/ops/config"
 	"github.com/continuo-rt/continuo/internal/ops/control"
 )
@@ -88,9 +89,9 @@ func (l *listeners) close() {
 	}
 }
 
-// serving lists what serves until the servers are closed.
-func (l *listeners) serving(web, admin, local *http.Server) []func() error {
-	all := []func() error{func() error {
+// serving lists what serves until the servers are closed; back is where connections come back from the lane.
+func (l *listeners) serving(web, admin, local *http.Server, back net.Listener) []func() error {
+	all := []func() error{func() error { return web.Serve(back) }, func() error {
 		if l.certificate == nil {
 			return web.Serve(tracking{l.public})
 		}
@@ -116,7 +117,9 @@ const writeSlack = time.Minute
 // theirs to watch once they are upgraded.
 func (s *Server) webServer() *http.Server {
 	c := s.Config()
-	w := &http.Server{Handler: http.HandlerFunc(s.public), ConnContext: trackContext, MaxHeaderBytes: 16 << 10,
+	s.lane = lane.New(lane.Options{Handler: http.HandlerFunc(s.public), Takes: s.short,
+		IdleTimeout: c.HTTP.IdleTimeout, ReadTimeout: c.HTTP.BodyTimeout, WriteTimeout: c.HTTP.BodyTimeout + writeSlack})
+	w := &http.Server{Handler: s.lane, ConnContext: trackContext, MaxHeaderBytes: 16 << 10,
 		ReadHeaderTimeout: c.HTTP.HeaderTimeout, ReadTimeout: c.HTTP.BodyTimeout, WriteTimeout: c.HTTP.BodyTimeout + writeSlack,
 		IdleTimeout: c.HTTP.IdleTimeout, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	if cert := s.listeners.certificate; cert != nil {

@@ -38,6 +38,11 @@ func (s *Server) public(w http.ResponseWriter, r *http.Request) {
 	counted.Done()
 }
 
+// short says which requests are answered as soon as they are on disk.
+func (s *Server) short(target string) bool {
+	return strings.HasPrefix(strings.TrimPrefix(target, s.live.Load().prefix), "/apps/")
+}
+
 // face is the handler of a path that WebSocket clients connect to, nil for any other.
 func (s *Server) face(l *live, path string) http.HandlerFunc {
 	switch {

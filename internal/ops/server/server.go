@@ -19,6 +19,7 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/edge/gateway"
 	"github.com/continuo-rt/continuo/internal/edge/jwks"
+	"github.com/continuo-rt/continuo/internal/edge/lane"
 	"github.com/continuo-rt/continuo/internal/ops/config"
 	"github.com/continuo-rt/continuo/internal/ops/metrics"
 	"github.com/continuo-rt/continuo/internal/ops/trace"
@@ -63,6 +64,7 @@ type Server struct {
 
 	visitors  visitors
 	listeners listeners
+	lane      *lane.Lane // of the public listener
 }
 
 // The states of a server.
@@ -159,7 +161,7 @@ func (s *Server) Run(ctx context.Context) error {
 	failed := make(chan error, 4)
 	s.state.Store(ready) // before anybody is answered: whoever was told the address may ask
 	web, admin, local := s.webServer(), s.adminServer(), s.controlServer()
-	for _, one := range s.listeners.serving(web, admin, local) {
+	for _, one := range s.listeners.serving(web, admin, local, s.lane.Listener()) {
 		running.Go(func() {
 			if err := one(); !errors.Is(err, http.ErrServerClosed) {
 				failed <- err
@@ -172,7 +174,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		err = s.drain(web)
 	}
-	err = errors.Join(err, web.Close(), admin.Close(), local.Close())
+	err = errors.Join(err, web.Close(), s.lane.Close(), admin.Close(), local.Close())
 	stop()
 	running.Wait()
 	return errors.Join(err, s.Close())
