@@ -24,7 +24,7 @@ from .transport import Address, Clock, Handle, LoopClock, Transport, WebTranspor
 
 log = logging.getLogger("continuo_realtime")
 
-TokenSource = str | Callable[[], str | None | Awaitable[str | None]] | None
+TokenSource = str | Callable[[], str | Awaitable[str | None] | None] | None
 State = dict[str, Any]
 T = TypeVar("T")
 
@@ -107,6 +107,10 @@ class Client:
         finally:
             stop()
 
+    def start(self) -> None:
+        """Begins to connect, and does not wait; what is asked for meanwhile happens as soon as it can."""
+        self._step(inputs.Connect())
+
     async def connect(self) -> None:
         """Connects, and waits until that has worked once, however long it takes. Raises ContinuoError if the server says that it is
         of no use to try again, and after `close`."""
@@ -120,7 +124,7 @@ class Client:
 
         stop = self.on_state(look)
         try:
-            self._step(inputs.Connect())
+            self.start()
             if self._state["state"] == "connected":
                 return
             state = await settled

@@ -1,0 +1,23 @@
+"""What a backend does: python backend.py URL APP KEY SECRET. Publishes, changes, reads, and mints a token."""
+
+import asyncio
+import sys
+
+from continuo_realtime.server import Server
+
+
+async def main(url: str, app: str, key: str, secret: str) -> None:
+    server = Server(url, app, key, secret)
+    first = await server.publish("lobby", "an order came in")
+    await server.update("lobby", first["message_serial"], "an order came in, and was paid")
+    await server.put("prices", "BTC", {"p": 61_000}, event="price")
+    await server.publish_batch([{"room": "lobby", "data": f"line {n}"} for n in range(3)])
+    page = await server.history("lobby", limit=2)
+    print("newest:", [item["message"]["data"] for item in page["items"]])
+    state = await server.snapshot("prices")
+    print("prices:", {item["key"]: item["data"] for item in state["items"]})
+    print("token:", server.mint_token("ann", ttl=600, rooms=[{"pattern": "lobby", "can": ["join", "send"]}]))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
