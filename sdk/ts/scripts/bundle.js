@@ -3,6 +3,10 @@ import { build } from "esbuild";
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
+const internal =
+  "flush nextId delay wake forget forgetAll fire arm wanted joined asks ask lost snapshotFailed cancel answer fail tries again sent until request report input awaited saving deliver changed moved over at up connected handled".split(
+    " ",
+  );
 const root = new URL("../", import.meta.url);
 const bundle = new URL("dist/continuo.min.js", root);
 
@@ -14,6 +18,8 @@ await build({
   format: "esm",
   target: "es2022",
   legalComments: "none",
+  // What the parts say to each other; names of the wire and of the public interface stay as they are.
+  mangleProps: new RegExp(`^(${internal.join("|")})$`),
   banner: { js: "/* Continuo's client, Apache-2.0 */" },
 });
 

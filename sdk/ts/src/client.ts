@@ -17,7 +17,7 @@ export interface ClientEvents {
   /** Something odd was survived. */
   warning: (message: string) => void;
   /** A handler threw, a store or a token function failed. Without a listener it goes to `console.error`. */
-  error: (error: Error, room?: Room) => void;
+  error: (error: unknown, room?: Room) => void;
   /** Every frame, for panels and logs. */
   frame: (direction: "in" | "out", frame: Frame) => void;
 }
@@ -148,7 +148,7 @@ export class Client {
 
   /** Tells of something that failed outside of this library. @internal */
   report(e: unknown, room?: Room): void {
-    if (this.#listeners.get("error")?.size) this.#emit("error", e instanceof Error ? e : new Error(String(e)), room);
+    if (this.#listeners.get("error")?.size) this.#emit("error", e, room);
     else console.error(e);
   }
 

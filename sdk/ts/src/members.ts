@@ -35,6 +35,6 @@ export class MemberList {
   }
 
   #set(user_id: string, info: Member["info"]): void {
-    this.#members.set(user_id, info === undefined ? { user_id } : { user_id, info });
+    this.#members.set(user_id, { user_id, info });
   }
 }

@@ -12,14 +12,16 @@ type Phase = "idle" | "connecting" | "dialing" | "greeted" | "connected" | "wait
 
 const patience = 10_000;
 
-/** What a close code or HTTP status says, where it is not to back off. */
-const rejected = "rejected";
-const stops: Record<number, string> = {
-  1000: rejected, 1002: rejected, 1003: rejected, 1007: rejected, 1008: rejected, 1009: "too_large", 4413: "too_large",
-  4403: "forbidden", 403: "forbidden", 4406: "protocol_mismatch", 4409: "replaced",
+/** What close codes and HTTP statuses say; all others are to back off. */
+const classes: Record<string, number[]> = {
+  unauthorized: [4401, 401],
+  longer: [1013, 4301, 4302, 429, 503],
+  rejected: [1000, 1002, 1003, 1007, 1008],
+  too_large: [1009, 4413],
+  forbidden: [4403, 403],
+  protocol_mismatch: [4406],
+  replaced: [4409],
 };
-const tokenCodes = [4401, 401];
-const longerCodes = [1013, 4301, 4302, 429, 503];
 
 export function newSession(client?: string, buffer = 1024) {
   const ground = newGround(buffer);
@@ -171,14 +173,14 @@ export function newSession(client?: string, buffer = 1024) {
     lostWith = code;
     const after = hurried || code !== 4200 ? undefined : reconnectAfter;
     linkGone();
-    if (stops[code]) return stop(stops[code], code);
-    if (tokenCodes.includes(code)) {
-      if (refusedWith) return stop("unauthorized", code);
+    const said = Object.keys(classes).find((name) => classes[name]!.includes(code));
+    const longer = said === "longer";
+    if (said === "unauthorized" && !refusedWith) {
       refusedWith = code;
       return tryNow();
     }
+    if (said && !longer) return stop(said, code);
     refusedWith = 0;
-    const longer = longerCodes.includes(code);
     if (longer) failures = Math.max(failures, 4);
     hurried ||= after !== undefined;
     wait(after ?? ground.delay(failures++, longer ? least : 0));

@@ -2,6 +2,7 @@
 import { decode } from "./codec.js";
 import { ContinuoError } from "./error.js";
 import type { Input } from "./machine.js";
+import { asPosition } from "./stores.js";
 import type { Position, Socket, SocketClass } from "./types.js";
 
 type Fetch = typeof fetch;
@@ -10,7 +11,7 @@ type Fetch = typeof fetch;
 export function httpBase(url: string | URL): URL {
   const base = new URL(url);
   base.protocol = base.protocol.replace("ws", "http");
-  if (!/^https?:$/.test(base.protocol)) throw new ContinuoError("invalid_url", `not an address of http, https, ws or wss: ${url}`);
+  if (!/^https?:$/.test(base.protocol)) throw new ContinuoError("invalid_url", `not an address of a server: ${url}`);
   return base;
 }
 
@@ -29,10 +30,9 @@ export function dial(base: URL, token: string | null, Class: SocketClass, fetch:
   let socket: Socket;
   try {
     socket = new Class(url, ["continuo.rooms.v1", ...(token === null ? [] : [`continuo.token.${token}`])]);
-  } catch (e) {
-    // A token that cannot be said in a handshake is no token.
-    const status = (e as Error).name === "SyntaxError" ? 401 : undefined;
-    return void queueMicrotask(() => tell({ do: "refused", status }));
+  } catch {
+    // The platform forbids this address, or this token cannot be said in a handshake: it will not become better.
+    return void queueMicrotask(() => tell({ do: "closed", code: 1008 }));
   }
   socket.onopen = () => {
     opened = true;
@@ -69,10 +69,10 @@ export async function loadSnapshot(url: URL, base: URL, token: string | null, fe
     const response = await get(url, url.origin === base.origin ? token : null, fetch);
     const page = response.ok && (await response.json());
     first ??= page;
-    const { stream_id, event_id, messages } = page;
-    if (typeof stream_id !== "string" || !Number.isSafeInteger(event_id) || !Array.isArray(messages) || stream_id !== first.stream_id || event_id !== first.event_id)
-      throw new ContinuoError("snapshot_failed", `no snapshot from ${url.pathname}: HTTP ${response.status}`, true);
-    for (const message of messages) items.push(message);
+    // All pages are of the same moment.
+    const position = asPosition(page);
+    if (!position || position.event_id !== first.event_id) throw new ContinuoError("snapshot_failed", `no snapshot from ${url}: HTTP ${response.status}`, true);
+    for (const message of page.messages) items.push(message);
     if (!page.has_more) return { ...first, items };
     url.searchParams.set("cursor", page.next_cursor);
   }

@@ -86,7 +86,7 @@ export interface PresenceChanged {
 
 export interface Member {
   user_id: string;
-  info?: Json;
+  info?: Json | undefined;
 }
 
 /** The members of a room: the answer to `Room.presence`, and an event when the list is given anew. */
