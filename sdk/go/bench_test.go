@@ -34,16 +34,17 @@ func (s *stream) read() ([]byte, error) {
 func BenchmarkReceive(b *testing.B) {
 	c := New("http://127.0.0.1:1", Options{Buffer: 1 << 30})
 	s := &stream{script: newScript()}
-	joined := make(chan struct{})
 	c.open = func(context.Context, string) (transport, error) { return s, nil }
-	s.in <- `{"kind":"room.joined","room_id":"a","stream_id":"A","event_id":0,"resumed":false,"replaying":0}`
 	r := c.Room("a")
-	go func() {
-		_ = r.Join(context.Background(), Join{})
-		close(joined)
-	}()
+	joined := make(chan error, 1)
+	go func() { joined <- r.Join(context.Background(), Join{}) }()
 	c.Connect()
-	<-joined
+	<-s.out // client.hello
+	<-s.out // client.join
+	s.in <- `{"kind":"room.joined","room_id":"a","stream_id":"A","event_id":0,"resumed":false,"replaying":0}`
+	if err := <-joined; err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
 	began, spent := time.Now(), cpu()
 	b.ResetTimer()
