@@ -1,0 +1,245 @@
+package server
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// asked is a call as the server has seen it.
+type asked struct {
+	method, path string
+	query        url.Values
+	body         map[string]any
+	raw          string
+}
+
+// backend answers calls one after another, the last answer for ever.
+func backend(t *testing.T, o Options, answers ...func(w http.ResponseWriter)) (*Server, *[]asked) {
+	t.Helper()
+	var calls []asked
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		c := asked{method: r.Method, path: r.URL.EscapedPath(), query: r.URL.Query(), raw: string(text)}
+		if len(text) > 0 {
+			if err := json.Unmarshal(text, &c.body); err != nil {
+				t.Error(err)
+			}
+		}
+		calls = append(calls, c)
+		answers[min(len(calls), len(answers))-1](w)
+	}))
+	t.Cleanup(h.Close)
+	o.Random = func() float64 { return 0 }
+	o.Now = func() time.Time { return time.Unix(1787000000, 0) }
+	return New(h.URL+"/", "app id", "key", "secret", o), &calls
+}
+
+func says(status int, body string) func(http.ResponseWriter) {
+	return func(w http.ResponseWriter) {
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+func cut(http.ResponseWriter) { panic(http.ErrAbortHandler) }
+
+func TestAWriteIsRepeatedUntilItsOutcomeIsKnown(t *testing.T) {
+	s, calls := backend(t, Options{}, cut, says(500, "<h1>oops</h1>"), says(200, "<h1>hello</h1>"),
+		says(503, `{"error":"it may have been written","code":"outcome_unknown","status":503}`),
+		says(429, `{"error":"slow down","code":"rate_limited","status":429}`),
+		says(200, `{"channels":{"lobby":{"stream_id":"A","serial":42,"entry_id":"1-42","message_serial":"42","version":1}}}`))
+	at, err := s.Publish(t.Context(), "lobby", Message{Name: "news", Data: map[string]int{"a": 1}})
+	if err != nil || at != (Position{"A", 42, "1-42", "42", 1}) {
+		t.Fatalf("%+v, %v", at, err)
+	}
+	if len(*calls) != 6 {
+		t.Fatalf("%d calls", len(*calls))
+	}
+	for _, c := range *calls {
+		if c.raw != (*calls)[0].raw || len(c.body["idempotency_key"].(string)) != 32 {
+			t.Errorf("the body was %s, then %s", (*calls)[0].raw, c.raw)
+		}
+	}
+	want := map[string]any{"name": "news", "channel": "lobby", "data": map[string]any{"a": 1.0}, "info": "position"}
+	delete((*calls)[0].body, "idempotency_key")
+	if !reflect.DeepEqual((*calls)[0].body, want) || (*calls)[0].path != "/apps/app%20id/events" {
+		t.Errorf("asked %+v", (*calls)[0])
+	}
+}
+
+func TestWhatIsNotRepeated(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		answer  func(http.ResponseWriter)
+		call    func(s *Server) error
+		calls   int
+		code    string
+		version int64
+		again   bool
+	}{
+		{"too many tries", says(503, `{"error":"busy","code":"backpressure","status":503}`), func(s *Server) error { _, err := s.Publish(t.Context(), "a", Message{}); return err }, 3, "backpressure", 0, true},
+		{"ephemeral", cut, func(s *Server) error {
+			_, err := s.Publish(t.Context(), "a", Message{Name: "typing", Ephemeral: true})
+			return err
+		}, 1, "outcome_unknown", 0, true},
+		{"ephemeral in a batch", cut, func(s *Server) error {
+			_, err := s.PublishBatch(t.Context(), []BatchItem{{"a", Message{}}, {"a", Message{Ephemeral: true}}})
+			return err
+		}, 1, "outcome_unknown", 0, true},
+		{"a conflict", says(409, `{"error":"at version 4","code":"conflict","status":409,"current_version":4}`), func(s *Server) error {
+			_, err := s.Mutate(t.Context(), "a", "7", Mutation{Op: Update, Data: "x", IfVersion: 3})
+			return err
+		}, 1, "conflict", 4, false},
+		{"not Continuo", says(404, "404 page not found"), func(s *Server) error { _, err := s.Members(t.Context(), "a"); return err }, 1, "http_404", 0, false},
+		{"wrong types", says(200, `{"items":5}`), func(s *Server) error { _, err := s.History(t.Context(), "a", nil); return err }, 3, "outcome_unknown", 0, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, calls := backend(t, Options{Tries: 3}, c.answer)
+			var e *Error
+			if err := c.call(s); !errors.As(err, &e) || e.Code != c.code || e.Version != c.version || e.Retryable != c.again || e.Message == "" {
+				t.Errorf("failed with %#v", err)
+			}
+			if len(*calls) != c.calls {
+				t.Errorf("%d calls, want %d", len(*calls), c.calls)
+			}
+		})
+	}
+	s, calls := backend(t, Options{}, says(200, "{}"))
+	if _, err := s.Mutate(t.Context(), "a", "7", Mutation{Op: "../events"}); err == nil || len(*calls) != 0 {
+		t.Errorf("an odd mutation: %v, %d calls", err, len(*calls))
+	}
+	if _, err := s.Publish(t.Context(), "a", Message{Data: func() {}}); err == nil || len(*calls) != 0 {
+		t.Errorf("data that is no JSON: %v, %d calls", err, len(*calls))
+	}
+}
+
+func TestTheServersWaitIsRespectedAndTheCallersEndToo(t *testing.T) {
+	s, calls := backend(t, Options{}, func(w http.ResponseWriter) {
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(503)
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := s.Publish(ctx, "a", Message{})
+	var e *Error
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &e) || e.Code != "outcome_unknown" || len(*calls) != 1 {
+		t.Errorf("%v after %d calls", err, len(*calls))
+	}
+}
+
+func TestCalls(t *testing.T) {
+	for _, c := range []struct {
+		name, answer string
+		call         func(s *Server) (any, error)
+		method, path string
+		body         map[string]any
+		query        url.Values
+		want         any
+	}{
+		{"put", `{"channels":{"a":{"serial":1}}}`, func(s *Server) (any, error) {
+			return s.Put(t.Context(), "a", "BTC", Message{Name: "price", Data: 5, IdempotencyKey: "k"})
+		}, "POST", "/events", map[string]any{"name": "price", "channel": "a", "key": "BTC", "data": 5.0, "info": "position", "idempotency_key": "k"}, nil, Position{Serial: 1}},
+		{"batch", `{"batch":[{"serial":1},{"serial":2}]}`, func(s *Server) (any, error) {
+			return s.PublishBatch(t.Context(), []BatchItem{{"a", Message{Name: "x", IdempotencyKey: "1"}}, {"b", Message{Name: "y", Data: "t", IdempotencyKey: "2", SocketID: "1.2"}}})
+		}, "POST", "/batch_events", map[string]any{"batch": []any{map[string]any{"name": "x", "channel": "a", "info": "position", "idempotency_key": "1"},
+			map[string]any{"name": "y", "channel": "b", "data": "t", "info": "position", "idempotency_key": "2", "socket_id": "1.2"}}}, nil, []Position{{Serial: 1}, {Serial: 2}}},
+		{"mutate", `{"message_serial":"7","version":2,"status":"applied"}`, func(s *Server) (any, error) {
+			return s.Mutate(t.Context(), "a/b", "7", Mutation{Op: Append, Data: "!", OpID: "o", IfVersion: 1})
+		}, "POST", "/channels/a%2Fb/messages/7/append", map[string]any{"data": "!", "op_id": "o", "if_version": 1.0}, nil, Mutated{MessageSerial: "7", Version: 2, Status: "applied"}},
+		{"members", `{"users":[{"id":"ann"},{"id":"bob"}]}`, func(s *Server) (any, error) { return s.Members(t.Context(), "presence-a") },
+			"GET", "/channels/presence-a/users", nil, nil, []string{"ann", "bob"}},
+		{"history", `{"has_more":true,"next_cursor":"c"}`, func(s *Server) (any, error) {
+			return s.History(t.Context(), "a", url.Values{"limit": {"5"}, "data": {"value"}})
+		}, "GET", "/channels/a/history", nil, url.Values{"limit": {"5"}, "data": {"value"}}, &HistoryPage{HasMore: true, NextCursor: "c"}},
+		{"snapshot", `{"stream_id":"A","serial":9,"next_cursor":null}`, func(s *Server) (any, error) { return s.Snapshot(t.Context(), "a", nil) },
+			"GET", "/channels/a/snapshot", nil, nil, &SnapshotPage{StreamID: "A", Serial: 9}},
+		{"presence history", `{"next_cursor":null}`, func(s *Server) (any, error) { return s.PresenceHistory(t.Context(), "a", nil) },
+			"GET", "/channels/a/presence/history", nil, nil, &PresencePage{}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, calls := backend(t, Options{}, says(200, c.answer))
+			got, err := c.call(s)
+			if err != nil || !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %+v, %v", got, err)
+			}
+			call := (*calls)[0]
+			for name := range call.query {
+				if strings.HasPrefix(name, "auth_") || name == "body_md5" {
+					delete(call.query, name)
+				}
+			}
+			if c.query == nil {
+				c.query = url.Values{}
+			}
+			if call.method != c.method || call.path != "/apps/app%20id"+c.path || !reflect.DeepEqual(call.body, c.body) || !reflect.DeepEqual(call.query, c.query) {
+				t.Errorf("asked %+v", call)
+			}
+		})
+	}
+	s, calls := backend(t, Options{}, says(200, `{"version":3}`))
+	if got, err := s.DeleteKey(t.Context(), "a", "B/C"); err != nil || got.Version != 3 || (*calls)[0].path != "/apps/app%20id/channels/a/keys/B%2FC" || len((*calls)[0].query.Get("op_id")) != 32 {
+		t.Errorf("%+v, %v: %+v", got, err, *calls)
+	}
+}
+
+// TestSignature holds the signature to the example of the Pusher protocol.
+func TestSignature(t *testing.T) {
+	s := New("http://a", "3", "278d425bdf160c739803", "7ad3773142a6692b25b8", Options{Now: func() time.Time { return time.Unix(1353088179, 0) }})
+	body := []byte(`{"name":"foo","channels":["project-3"],"data":"{\"some\":\"data\"}"}`)
+	got := s.sign(request{method: "POST", path: "/apps/3/events"}, body)
+	if want := "da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c"; !strings.HasSuffix(got, "auth_signature="+want) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestTokens(t *testing.T) {
+	s := New("http://a", "app", "key", "secret", Options{Now: func() time.Time { return time.Unix(1787000000, 0) }})
+	got, err := s.MintToken(Claims{Subject: "ann", Rooms: []Grant{{"lobby-*", []string{"join"}}}, Info: map[string]string{"name": "Ann"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []map[string]any
+	for _, part := range strings.Split(got, ".")[:2] {
+		parts = append(parts, decodePart(t, part))
+	}
+	want := []map[string]any{{"alg": "HS256", "typ": "JWT", "kid": "key"}, {"app": "app", "sub": "ann", "iat": 1787000000.0, "exp": 1787003600.0,
+		"rooms": []any{map[string]any{"pattern": "lobby-*", "can": []any{"join"}}}, "info": map[string]any{"name": "Ann"}}}
+	if !reflect.DeepEqual(parts, want) {
+		t.Errorf("got %v", parts)
+	}
+	for name, c := range map[string]Claims{"nobody": {}, "no JSON": {Subject: "ann", Info: func() {}}} {
+		if _, err := s.MintToken(c); err == nil {
+			t.Errorf("%s got a token", name)
+		}
+	}
+	if len(Rights()) != 9 {
+		t.Error(Rights())
+	}
+}
+
+func decodePart(t *testing.T, part string) map[string]any {
+	t.Helper()
+	text, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var to map[string]any
+	if err := json.Unmarshal(text, &to); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
