@@ -25,6 +25,7 @@ type conn struct {
 	given   bool        // net/http gets it back
 
 	readBy, writeBy time.Time // the deadlines
+	arriving        bool      // readBy is when the request that has begun must be there
 }
 
 // renewEvery is how much sooner than its timeout a deadline may be, so that it need not be moved for every request.
@@ -114,6 +115,7 @@ func (c *conn) read(begun bool) bool {
 		d = c.lane.opts.ReadTimeout
 	}
 	switch left := c.readBy.Sub(now); {
+	case begun && c.arriving: // whoever sends a byte now and then gains no time by it
 	case d > 0 && (left < d-renewEvery || left > d):
 		c.readBy = now.Add(d)
 		_ = c.SetReadDeadline(c.readBy)
@@ -121,6 +123,7 @@ func (c *conn) read(begun bool) bool {
 		c.readBy = time.Time{}
 		_ = c.SetReadDeadline(c.readBy)
 	}
+	c.arriving = begun
 	c.waiting.Store(!begun)
 	if !begun && c.lane.closing.Load() {
 		return false

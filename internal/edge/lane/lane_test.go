@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -255,6 +256,33 @@ func TestTimeouts(t *testing.T) {
 			c.ended()
 		})
 	}
+}
+
+// A request that comes byte by byte has no more time than one that comes at once.
+func TestDrip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		c := &conn{Conn: near, lane: New(Options{IdleTimeout: time.Minute, ReadTimeout: 10 * time.Second, Takes: func(string) bool { return true }}), context: t.Context()}
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for _, b := range []byte(request("/apps/a", "", "1")) {
+				if _, err := far.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(1500 * time.Millisecond)
+			}
+		}()
+		began := time.Now()
+		if r := c.next(); r != nil {
+			t.Error("it was served")
+		}
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("it had %v", took)
+		}
+		_ = near.Close()
+		<-stopped
+	})
 }
 
 // Shutdown ends what waits at once and lets what is under way finish.

@@ -12,7 +12,9 @@ import (
 
 const fields = "Host: h\r\nContent-Length: 2\r\n"
 
-func plain(more string) string { return "POST /apps/a/events?x=1 HTTP/1.1\r\n" + fields + more + "\r\nab" }
+func plain(more string) string {
+	return "POST /apps/a/events?x=1 HTTP/1.1\r\n" + fields + more + "\r\nab"
+}
 
 func TestVerdict(t *testing.T) {
 	for _, c := range []struct {
