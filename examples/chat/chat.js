@@ -186,6 +186,13 @@ $("rooms").addEventListener("click", (e) => {
 });
 matchMedia("(max-width: 66rem)").addEventListener("change", () => opened() && side(opened(), false));
 
+/** grow makes the field as high as its text, in browsers that do not do so by themselves. */
+function grow() {
+  if (CSS.supports("field-sizing", "content")) return;
+  $("text").style.height = "auto";
+  $("text").style.height = `${$("text").scrollHeight}px`;
+}
+
 // what the page listens to
 
 document.querySelector(".skip").addEventListener("click", (e) => {
@@ -196,7 +203,10 @@ $("compose").addEventListener("submit", (e) => {
   e.preventDefault();
   submit();
 });
-$("text").addEventListener("input", () => !changing && $("text").value && talk.types());
+$("text").addEventListener("input", () => {
+  if (!changing && $("text").value) talk.types();
+  grow();
+});
 $("text").addEventListener("keydown", (e) => {
   if (e.isComposing) return;
   if (e.key === "Enter" && !e.shiftKey) {
