@@ -38,7 +38,7 @@ func TestAppends(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := w.start()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	var made struct {
 		Channels map[string]struct {

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/ops/client"
+	"github.com/continuo-rt/continuo/test/address"
 )
 
 var (
@@ -151,7 +152,7 @@ var listening = regexp.MustCompile(`listening\s+(http\S+)`)
 
 // start runs the server on the same data folder and waits until it says where it listens.
 func (w *world) start() *exec.Cmd {
-	cmd := exec.Command(w.bin, "serve", "--config", filepath.Join(w.dir, "continuo.yaml"), "--listen", "127.0.0.1:0",
+	cmd := exec.Command(w.bin, "serve", "--config", filepath.Join(w.dir, "continuo.yaml"), "--listen", address.Free(),
 		"--data", filepath.Join(w.dir, "data"))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -179,7 +180,7 @@ func (w *world) start() *exec.Cmd {
 // this round.
 func (w *world) killWhen(server *exec.Cmd, moments *rand.Rand) {
 	least := w.acked.Load() + 50 + moments.Int64N(1500)
-	patience := time.After(20 * time.Second)
+	patience := time.After(2 * time.Minute)
 	for w.acked.Load() < least || w.inflight.Load() < 16 {
 		select {
 		case <-w.progress:

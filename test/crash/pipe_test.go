@@ -4,12 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/continuo-rt/continuo/test/address"
 )
 
 // TestPipe is the README's tour: a source is piped through `continuo publish --stdin` into a channel that `continuo
@@ -18,7 +18,8 @@ import (
 func TestPipe(t *testing.T) {
 	const lines = 20_000
 	bin, dir := binary(t), t.TempDir()
-	server, target := serve(t, bin, dir, "127.0.0.1:0")
+	listen := address.Free()
+	server, target := serve(t, bin, dir, listen)
 	subscribe := exec.Command(bin, "subscribe", "log", "--url", target, "--count", fmt.Sprint(lines))
 	shown, err := subscribe.StdoutPipe()
 	if err != nil {
@@ -52,9 +53,13 @@ func TestPipe(t *testing.T) {
 	if err := publish.Start(); err != nil {
 		t.Fatal(err)
 	}
+	killed := make(chan struct{}) // both times
 	go func() {
 		defer in.Close()
 		for i := range lines {
+			if i == lines*2/3 { // a subscriber that is behind would not notice the kills
+				<-killed
+			}
 			if _, err := fmt.Fprintf(in, "{\"n\":%d}\n", i); err != nil {
 				return
 			}
@@ -71,7 +76,9 @@ func TestPipe(t *testing.T) {
 		if i == lines/3 || i == lines/2 { // in the middle
 			_ = server.Process.Kill()
 			_ = server.Wait()
-			server, _ = serve(t, bin, dir, hostOf(t, target))
+			if server, _ = serve(t, bin, dir, listen); i == lines/2 {
+				close(killed)
+			}
 		}
 	}
 	if err := subscribe.Wait(); err != nil {
@@ -89,41 +96,25 @@ func TestPipe(t *testing.T) {
 	t.Logf("summary: pipe: %d lines through 2 kills, none missing, doubled or out of order", lines)
 }
 
-func hostOf(t *testing.T, target string) string {
-	u, err := url.Parse(target)
+// serve runs the server in development mode and waits until it says where it listens.
+func serve(t *testing.T, bin, dir, listen string) (*exec.Cmd, string) {
+	cmd := exec.Command(bin, "serve", "--listen", listen, "--data", filepath.Join(dir, "data"))
+	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return u.Host
-}
-
-// serve runs the server in development mode and waits until it says where it listens. An address that it had before may
-// be taken for a moment by a connection that is going away.
-func serve(t *testing.T, bin, dir, listen string) (*exec.Cmd, string) {
-	var last string
-	for range 50 {
-		cmd := exec.Command(bin, "serve", "--listen", listen, "--data", filepath.Join(dir, "data"))
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		var errs strings.Builder
-		cmd.Stderr = &errs
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		for said := bufio.NewScanner(out); said.Scan(); {
-			if m := listening.FindStringSubmatch(said.Text()); m != nil {
-				go func() { _, _ = io.Copy(io.Discard, out) }()
-				return cmd, m[1]
-			}
-		}
-		_ = cmd.Wait()
-		last = errs.String()
-		if _, _, err := net.SplitHostPort(listen); err != nil {
-			break
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for said := bufio.NewScanner(out); said.Scan(); {
+		if m := listening.FindStringSubmatch(said.Text()); m != nil {
+			go func() { _, _ = io.Copy(io.Discard, out) }()
+			return cmd, m[1]
 		}
 	}
-	t.Fatalf("the server did not start:\n%s", last)
+	_ = cmd.Wait()
+	t.Fatalf("the server did not start:\n%s", errs.String())
 	return nil, ""
 }

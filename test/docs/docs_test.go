@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/continuo-rt/continuo/test/address"
 )
 
 const root = "../.."
@@ -129,12 +130,7 @@ func newReader(t *testing.T, bin string) *reader {
 			}
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := address.Free()
 	git, err := filepath.Abs(filepath.Join(root, ".git"))
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/continuo-rt/continuo/internal/ops/bench/proc"
 	"github.com/continuo-rt/continuo/internal/ops/client"
+	"github.com/continuo-rt/continuo/test/address"
 )
 
 // A thousand clients in fifty sets of twenty, and a thousand updates a second, each meant for one set.
@@ -111,7 +112,8 @@ func (c *crowd) percentile(b *testing.B, phase, percent int) float64 {
 }
 
 func startFor(b *testing.B) *server {
-	s := &server{t: b, bin: binary(b), dir: b.TempDir(), engine: "disk", listen: "127.0.0.1:0"}
+	s := &server{t: b, bin: binary(b), dir: b.TempDir(), engine: "disk", listen: address.Free()}
+	s.url = "http://" + s.listen
 	if err := os.WriteFile(filepath.Join(s.dir, "continuo.yaml"), []byte(configuration), 0o600); err != nil {
 		b.Fatal(err)
 	}

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/ops/client"
+	"github.com/continuo-rt/continuo/test/address"
 )
 
 // configuration has room for everything that a test publishes, small buffers, and a feed with a filter.
@@ -61,10 +62,11 @@ type server struct {
 }
 
 func start(t *testing.T, engine string) *server {
-	s := &server{t: t, bin: binary(t), dir: t.TempDir(), engine: engine, listen: "127.0.0.1:0"}
+	s := &server{t: t, bin: binary(t), dir: t.TempDir(), engine: engine, listen: address.Free()}
 	if err := os.WriteFile(filepath.Join(s.dir, "continuo.yaml"), []byte(configuration), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	s.url = "http://" + s.listen
 	s.start()
 	t.Cleanup(s.kill)
 	return s
@@ -103,9 +105,6 @@ func (s *server) start() {
 	lines := bufio.NewScanner(out)
 	for lines.Scan() {
 		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-			if s.url == "" { // it keeps the address through restarts
-				s.listen, s.url = m[1], "http://"+m[1]
-			}
 			s.mu.Lock()
 			s.process, s.errs = cmd, &errs
 			s.mu.Unlock()
