@@ -67,6 +67,7 @@ type viewer struct {
 	fail     func(format string, args ...any)
 	seen     func(epoch, channel string, serial, n uint64) // of every data frame
 	progress func(channel string, n uint64)
+	cut      func() // the connection was
 
 	epoch   string
 	cursors map[string]string
@@ -138,6 +139,7 @@ func (v *viewer) once(ctx context.Context) error {
 		}
 	}
 	v.cuts++
+	v.cut()
 	return nil
 }
 
