@@ -3,11 +3,7 @@
  *
  * @packageDocumentation
  */
-export { Client, type ClientEvents, version } from "./client.js";
+export * from "./core.js";
 export { describe } from "./describe.js";
-export { ContinuoError } from "./error.js";
 export { MemberList } from "./members.js";
 export { type Message, MessageList } from "./messages.js";
-export { Room } from "./room.js";
-export { localStorageStore, memoryStore } from "./stores.js";
-export type * from "./types.js";

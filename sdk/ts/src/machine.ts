@@ -46,6 +46,7 @@ export type Ground = ReturnType<typeof newGround>;
 export function newGround(buffer: number) {
   const due = new Map<unknown, { at: number; fire: () => void }>();
   let armed = Infinity;
+  let changed = false;
   let ids = 0;
 
   const ground = {
@@ -75,14 +76,22 @@ export function newGround(buffer: number) {
     /** Calls `fire` in so many milliseconds, instead of what was due for `key` before. */
     wake(key: unknown, in_ms: number, fire: () => void): void {
       due.set(key, { at: ground.now + in_ms, fire });
+      changed = true;
     },
 
-    forget: (key: unknown) => due.delete(key),
-    forgetAll: () => due.clear(),
+    forget(key: unknown): void {
+      changed = due.delete(key) || changed;
+    },
+
+    forgetAll(): void {
+      due.clear();
+      changed = true;
+    },
 
     /** The timer went off, so none is set; what is due is done. */
     fire(): void {
       armed = Infinity;
+      changed = true;
       for (const [key, entry] of [...due]) {
         if (entry.at > ground.now || due.get(key) !== entry) continue;
         due.delete(key);
@@ -92,6 +101,8 @@ export function newGround(buffer: number) {
 
     /** Gives the timer effect, if the earliest time is another one than before. */
     arm(): void {
+      if (!changed) return;
+      changed = false;
       const next = Math.min(...[...due.values()].map(({ at }) => at));
       if (next === armed) return;
       armed = next;

@@ -51,7 +51,7 @@ export function dial(base: URL, token: string | null, Class: SocketClass, fetch:
 /** A browser does not say why a handshake failed, but the same address, asked as a page, does: 426 when all is well. */
 async function ask(page: URL, token: string | null, fetch: Fetch): Promise<Input> {
   try {
-    const { status, headers } = await get(page, token, fetch);
+    const { status, headers } = await get(page, token, fetch, 2000, async (response) => response);
     if (status !== 426) return { do: "refused", status, retry_after_ms: Number(headers.get("Retry-After")) * 1000 || 0 };
   } catch {
     // Then there is no status.
@@ -59,19 +59,23 @@ async function ask(page: URL, token: string | null, fetch: Fetch): Promise<Input
   return { do: "refused" };
 }
 
-const get = (url: URL, token: string | null, fetch: Fetch) =>
-  fetch(url, { cache: "no-store", ...(token !== null && { headers: { Authorization: `Bearer ${token}` } }) });
+/** A request with a limit of its own: a fetch whose connection is broken may never end, not even when it is aborted. */
+const get = <T>(url: URL, token: string | null, fetch: Fetch, ms: number, use: (response: Response) => Promise<T>) =>
+  new Promise<T>((done, fail) => {
+    const signal = AbortSignal.timeout(ms);
+    signal.onabort = () => fail(signal.reason);
+    fetch(url, { signal, cache: "no-store", ...(token !== null && { headers: { Authorization: `Bearer ${token}` } }) }).then(use).then(done, fail);
+  });
 
 /** All pages of a snapshot as one. The token goes to the server's own origin only. */
 export async function loadSnapshot(url: URL, base: URL, token: string | null, fetch: Fetch): Promise<Position & { items: unknown[] }> {
   const items: unknown[] = [];
   for (let first: any; ; ) {
-    const response = await get(url, url.origin === base.origin ? token : null, fetch);
-    const page = response.ok && (await response.json());
+    const page: any = await get(url, url.origin === base.origin ? token : null, fetch, 30_000, (response) => response.json());
     first ??= page;
     // All pages are of the same moment.
     const position = asPosition(page);
-    if (!position || position.event_id !== first.event_id) throw new ContinuoError("snapshot_failed", `no snapshot from ${url}: HTTP ${response.status}`, true);
+    if (!position || position.event_id !== first.event_id) throw new ContinuoError("snapshot_failed", `no snapshot from ${url}`, true);
     for (const message of page.messages) items.push(message);
     if (!page.has_more) return { ...first, items };
     url.searchParams.set("cursor", page.next_cursor);
