@@ -301,6 +301,8 @@ class Client:
             token = await resolve(self._token()) if callable(self._token) else self._token
             if token is not None and not isinstance(token, str):
                 raise TypeError(f"a token is a str, not a {type(token).__name__}")
+            if token is not None and not (token.isascii() and token.isprintable()):
+                raise ValueError("a token has a character that no token has")
         except Exception as error:
             self.report(error)
             self._step(inputs.TokenFailed(str(error) or type(error).__name__))

@@ -306,6 +306,8 @@ class Room:
 
     def _changed(self, state: dict[str, Any]) -> None:
         self._state = state
+        if state["state"] == "joining":
+            self._forget_snapshot()
         if state["state"] == "refused":
             self._give_up(ContinuoError(state["code"], state["message"]))
         elif state["state"] == "left":
@@ -339,12 +341,16 @@ class Room:
     # Snapshots.
 
     def _fetch(self, required: FetchSnapshot) -> None:
+        self._forget_snapshot()
+        self._fetching = self._client.spawn(self._load(required))
+
+    def _forget_snapshot(self) -> None:
+        """One that was not taken yet would come too late: what follows may begin before it, and go beyond it."""
         if self._fetching is not None:
             self._fetching.cancel()
         self._queue = deque(event for event in self._queue if event["kind"] != "room.snapshot")
         if self._taken is not None and self._taken["kind"] == "room.snapshot":
-            self._taken = None  # it is not new enough any more
-        self._fetching = self._client.spawn(self._load(required))
+            self._taken = None
 
     async def _load(self, required: FetchSnapshot) -> None:
         """Loads the state, and puts it into the queue; when it was handled, the session learns of it."""

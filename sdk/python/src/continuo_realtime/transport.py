@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any, Protocol
-from urllib.parse import quote, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -214,8 +214,12 @@ class Address:
         parts, base = urlsplit(found), urlsplit(self._http)
         if parts.scheme not in ("http", "https"):
             raise ValueError(f"{url!r} is no http or https URL")
-        same = (parts.scheme, parts.netloc.lower()) == (base.scheme, base.netloc.lower())
+        same = _origin(parts) == _origin(base)
         return (with_query(found, self._app) if same else found), same
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int]:
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def with_query(url: str, more: dict[str, str]) -> str:
