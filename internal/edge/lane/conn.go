@@ -15,7 +15,7 @@ import (
 type conn struct {
 	net.Conn
 	lane    *Lane
-	context context.Context // of the first request, and so of the connection
+	context context.Context // of the first request; nobody watches whether the client goes away, so it never ends
 	remote  string
 	in      []byte // what was read and belongs to requests that were not served yet
 	used    int    // of in, the request that is being served

@@ -103,7 +103,7 @@ func (l *Lane) hijack(w http.ResponseWriter, r *http.Request) *conn {
 	if was, ok := raw.(*returned); ok && len(was.unread) == 0 {
 		raw = was.Conn
 	}
-	c := &conn{lane: l, Conn: raw, context: r.Context(), remote: r.RemoteAddr, in: make([]byte, 0, 2<<10)}
+	c := &conn{lane: l, Conn: raw, context: context.WithoutCancel(r.Context()), remote: r.RemoteAddr, in: make([]byte, 0, 2<<10)}
 	c.answer.header = make(http.Header, 4)
 	if n := buffered.Reader.Buffered(); n > 0 {
 		early, _ := buffered.Reader.Peek(n)
