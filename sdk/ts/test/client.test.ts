@@ -120,7 +120,7 @@ describe("delays", () => {
     let seed = 4711;
     const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32;
     const drawn: number[][] = Array.from({ length: 8 }, () => []);
-    for (let i = 0; i < 400; i++) {
+    for (let i = 0; i < 200; i++) {
       const platform = new FakePlatform();
       const client = platform.client({ random, WebSocket: class { constructor() { queueMicrotask(() => (this as any).onclose({ code: 1006 })); } close() {} } as never });
       let failed = 0;

@@ -96,10 +96,15 @@ export class FakePlatform {
   /** What HTTP answers. */
   answer: () => Response | Promise<Response> = () => new Response("", { status: 426 });
   random = 0.5;
+  readonly #Class: typeof Client;
+
+  constructor(Class = Client) {
+    this.#Class = Class;
+  }
 
   client(options: ClientOptions = {}): Client {
     const { sockets } = this;
-    return new Client("https://rt.example", {
+    return new this.#Class("https://rt.example", {
       clock: this.clock,
       random: () => this.random,
       WebSocket: class extends FakeSocket {
