@@ -10,7 +10,9 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,10 +29,29 @@ type asked struct {
 	raw          string
 }
 
+// record is what a server was asked.
+type record struct {
+	mu    sync.Mutex
+	calls []asked
+}
+
+func (r *record) add(c asked) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls = append(r.calls, c)
+	return len(r.calls)
+}
+
+func (r *record) all() []asked {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.calls)
+}
+
 // backend answers calls one after another, the last answer for ever.
-func backend(t *testing.T, o Options, answers ...func(w http.ResponseWriter)) (*Server, *[]asked) {
+func backend(t *testing.T, o Options, answers ...func(w http.ResponseWriter)) (*Server, *record) {
 	t.Helper()
-	var calls []asked
+	calls := &record{}
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, _ := io.ReadAll(r.Body)
 		c := asked{method: r.Method, path: r.URL.EscapedPath(), query: r.URL.Query(), raw: string(text)}
@@ -39,13 +60,12 @@ func backend(t *testing.T, o Options, answers ...func(w http.ResponseWriter)) (*
 				t.Error(err)
 			}
 		}
-		calls = append(calls, c)
-		answers[min(len(calls), len(answers))-1](w)
+		answers[min(calls.add(c), len(answers))-1](w)
 	}))
 	t.Cleanup(h.Close)
 	o.Random = func() float64 { return 0 }
 	o.Now = func() time.Time { return time.Unix(1787000000, 0) }
-	return New(h.URL+"/", "app id", "key", "secret", o), &calls
+	return New(h.URL+"/", "app id", "key", "secret", o), calls
 }
 
 func says(status int, body string) func(http.ResponseWriter) {
@@ -66,18 +86,18 @@ func TestAWriteIsRepeatedUntilItsOutcomeIsKnown(t *testing.T) {
 	if err != nil || at != (Position{"A", 42, "1-42", "42", 1}) {
 		t.Fatalf("%+v, %v", at, err)
 	}
-	if len(*calls) != 6 {
-		t.Fatalf("%d calls", len(*calls))
+	if len(calls.all()) != 6 {
+		t.Fatalf("%d calls", len(calls.all()))
 	}
-	for _, c := range *calls {
-		if c.raw != (*calls)[0].raw || len(c.body["idempotency_key"].(string)) != 32 {
-			t.Errorf("the body was %s, then %s", (*calls)[0].raw, c.raw)
+	for _, c := range calls.all() {
+		if c.raw != calls.all()[0].raw || len(c.body["idempotency_key"].(string)) != 32 {
+			t.Errorf("the body was %s, then %s", calls.all()[0].raw, c.raw)
 		}
 	}
 	want := map[string]any{"name": "news", "channel": "lobby", "data": map[string]any{"a": 1.0}, "info": "position"}
-	delete((*calls)[0].body, "idempotency_key")
-	if !reflect.DeepEqual((*calls)[0].body, want) || (*calls)[0].path != "/apps/app%20id/events" {
-		t.Errorf("asked %+v", (*calls)[0])
+	delete(calls.all()[0].body, "idempotency_key")
+	if !reflect.DeepEqual(calls.all()[0].body, want) || calls.all()[0].path != "/apps/app%20id/events" {
+		t.Errorf("asked %+v", calls.all()[0])
 	}
 }
 
@@ -113,17 +133,17 @@ func TestWhatIsNotRepeated(t *testing.T) {
 			if err := c.call(s); !errors.As(err, &e) || e.Code != c.code || e.Version != c.version || e.Retryable != c.again || e.Message == "" {
 				t.Errorf("failed with %#v", err)
 			}
-			if len(*calls) != c.calls {
-				t.Errorf("%d calls, want %d", len(*calls), c.calls)
+			if len(calls.all()) != c.calls {
+				t.Errorf("%d calls, want %d", len(calls.all()), c.calls)
 			}
 		})
 	}
 	s, calls := backend(t, Options{}, says(200, "{}"))
-	if _, err := s.Mutate(t.Context(), "a", "7", Mutation{Op: "../events"}); err == nil || len(*calls) != 0 {
-		t.Errorf("an odd mutation: %v, %d calls", err, len(*calls))
+	if _, err := s.Mutate(t.Context(), "a", "7", Mutation{Op: "../events"}); err == nil || len(calls.all()) != 0 {
+		t.Errorf("an odd mutation: %v, %d calls", err, len(calls.all()))
 	}
-	if _, err := s.Publish(t.Context(), "a", Message{Data: func() {}}); err == nil || len(*calls) != 0 {
-		t.Errorf("data that is no JSON: %v, %d calls", err, len(*calls))
+	if _, err := s.Publish(t.Context(), "a", Message{Data: func() {}}); err == nil || len(calls.all()) != 0 {
+		t.Errorf("data that is no JSON: %v, %d calls", err, len(calls.all()))
 	}
 }
 
@@ -136,8 +156,8 @@ func TestTheServersWaitIsRespectedAndTheCallersEndToo(t *testing.T) {
 	defer cancel()
 	_, err := s.Publish(ctx, "a", Message{})
 	var e *Error
-	if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &e) || e.Code != "outcome_unknown" || len(*calls) != 1 {
-		t.Errorf("%v after %d calls", err, len(*calls))
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &e) || e.Code != "outcome_unknown" || len(calls.all()) != 1 {
+		t.Errorf("%v after %d calls", err, len(calls.all()))
 	}
 }
 
@@ -176,7 +196,7 @@ func TestCalls(t *testing.T) {
 			if err != nil || !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %+v, %v", got, err)
 			}
-			call := (*calls)[0]
+			call := calls.all()[0]
 			for name := range call.query {
 				if strings.HasPrefix(name, "auth_") || name == "body_md5" {
 					delete(call.query, name)
@@ -191,8 +211,8 @@ func TestCalls(t *testing.T) {
 		})
 	}
 	s, calls := backend(t, Options{}, says(200, `{"version":3}`))
-	if got, err := s.DeleteKey(t.Context(), "a", "B/C"); err != nil || got.Version != 3 || (*calls)[0].path != "/apps/app%20id/channels/a/keys/B%2FC" || len((*calls)[0].query.Get("op_id")) != 32 {
-		t.Errorf("%+v, %v: %+v", got, err, *calls)
+	if got, err := s.DeleteKey(t.Context(), "a", "B/C"); err != nil || got.Version != 3 || calls.all()[0].path != "/apps/app%20id/channels/a/keys/B%2FC" || len(calls.all()[0].query.Get("op_id")) != 32 {
+		t.Errorf("%+v, %v: %+v", got, err, calls.all())
 	}
 }
 
