@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,7 +35,8 @@ func fromEnvironment(store continuo.Store) *continuo.Client {
 		Token: func(context.Context) (string, error) { return token, nil }})
 }
 
-// reader follows a room with its position in a file, and says the number of each event that it has handled, for ever.
+// reader follows a room with its position in a file, and says the number of each event that it has handled, for ever. It takes its
+// time: a position that was stored too early would be there before the number is said.
 func reader() error {
 	ctx := context.Background()
 	client := fromEnvironment(continuo.NewFileStore(os.Getenv("PEER_STORE")))
@@ -48,6 +50,7 @@ func reader() error {
 			return err
 		}
 		if event.EventID > 0 {
+			<-time.After(2 * time.Millisecond)
 			if _, err := fmt.Println(event.EventID); err != nil {
 				return err
 			}
@@ -86,7 +89,7 @@ func TestKilledClient(t *testing.T) {
 	}()
 	kills := killer(t, s)
 	p.Faults(true)
-	handled, repeated := 0, 0
+	store, handled, repeated := filepath.Join(t.TempDir(), "cursors"), 0, 0
 	for life := range lives {
 		last := life == lives-1
 		for range events / lives {
@@ -103,7 +106,7 @@ func TestKilledClient(t *testing.T) {
 		if !last {
 			until = events/lives*(life+1) - life*7%11 // it dies while there is more to handle
 		}
-		began, ended := live(t, ctx, p.Addr(), until)
+		began, ended := live(t, ctx, p.Addr(), store, until)
 		if began > handled+1 {
 			t.Fatalf("life %d began with event %d, %d was handled last", life, began, handled)
 		}
@@ -117,22 +120,17 @@ func TestKilledClient(t *testing.T) {
 		handled, lives, kills(), repeated)
 }
 
-var storeFile = struct{ dir string }{}
-
 // live is one life of the reader: it is killed when it has handled an event. Its first and its last one are returned; those between
 // were handled in order.
-func live(t *testing.T, ctx context.Context, address string, until int) (began, ended int) {
+func live(t *testing.T, ctx context.Context, address, store string, until int) (began, ended int) {
 	t.Helper()
 	test, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if storeFile.dir == "" {
-		storeFile.dir = t.TempDir()
-	}
 	cmd := exec.CommandContext(ctx, test, "again-reader")
 	cmd.Env = append(os.Environ(), "PEER_URL=http://"+address, "PEER_TOKEN="+bearer(t, "reader"), "PEER_ROOM=killed",
-		"PEER_STORE="+storeFile.dir+"/cursors")
+		"PEER_STORE="+store)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
