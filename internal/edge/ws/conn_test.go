@@ -94,7 +94,7 @@ func TestWriteTimeout(t *testing.T) {
 
 func TestTryWriteAfterSlowWrite(t *testing.T) {
 	c, far := pair(t, ws.Options{WriteTimeout: 50 * time.Millisecond})
-	go io.Copy(io.Discard, far) //nolint:errcheck
+	go io.Copy(io.Discard, far)                      //nolint:errcheck
 	for err := os.ErrDeadlineExceeded; err != nil; { // on a loaded machine the time may be over before the write began
 		if _, err = c.WriteSome([]byte("x")); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatal(err)
