@@ -16,7 +16,7 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from continuo_realtime import Client, ContinuoError, Event
-from fakes import HELLO, message
+from fakes import HELLO, Fast, message
 from harness import Watch, within
 
 Script = Callable[["Bad"], Awaitable[None]]
@@ -252,6 +252,26 @@ async def test_a_server_that_is_no_web_server() -> None:
     client.on_state(watch.changed)
     client.start()
     await watch.until(lambda: client.state.get("attempt", 0) >= 3)
+    await client.close()
+    server.close()
+
+
+async def test_a_server_that_accepts_and_says_nothing() -> None:
+    ended = asyncio.Event()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    watch = Watch()
+    client = Client(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", clock=Fast())
+    client.on_state(watch.changed)
+    client.start()
+    await watch.until(lambda: client.state["state"] == "waiting")
+    assert client.state["code"] == 0
+    await within(ended.wait())
     await client.close()
     server.close()
 

@@ -24,6 +24,7 @@ class World:
         self.client = Client("ws://there", transport=self.net, clock=self.clock, random=lambda: 0.5, **options)
         self.client.on_error(self._error)
         self.client.on_state(self.watch.changed)
+        self.client.room("a").on_state(self.watch.changed)
 
     def _error(self, error: Exception) -> None:
         self.errors.append(error)
@@ -321,6 +322,37 @@ async def test_close_waits_for_answers_and_for_the_handler(world: World) -> None
     for call in (room.send("too late"), room.join(), world.client.connect()):
         with pytest.raises(ContinuoError, match="closed"):
             await within(call)
+
+
+async def test_nothing_is_left_when_a_client_is_closed() -> None:
+    before = asyncio.all_tasks()
+    never = asyncio.Event()
+
+    async def handle(_: Event) -> None:
+        await never.wait()
+
+    world = World(snapshot=lambda _: never.wait())
+    wire = await world.join()
+    world.client.room("a").on_event(handle)
+    wire.say(message(1), dict(REQUIRED))
+    await world.watch.until(lambda: world.client.room("a").state["state"] == "snapshot")
+    sending = asyncio.ensure_future(world.client.room("a").send("never answered"))
+    await wire.heard("chat.send")
+    await world.client.close(0)
+    with pytest.raises(ContinuoError):
+        await sending
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_handler_may_close_the_client(world: World) -> None:
+    wire = await world.join()
+
+    async def handle(_: Event) -> None:
+        await world.client.close()
+
+    world.client.room("a").on_event(handle)
+    wire.say(message(1))
+    await world.watch.until(lambda: world.client.state["state"] == "closed")
 
 
 async def test_close_has_a_deadline(world: World) -> None:

@@ -8,13 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from continuo_realtime import Client, Event, FileStore, MessageList
-from continuo_realtime.transport import Handle, LoopClock
+from fakes import Fast
 from harness import Proxy, Server, Watch, within
 
 CONFIG = [
@@ -34,16 +34,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     one = Server(tmp_path_factory.mktemp("faults"), CONFIG).start()
     yield one
     one.end()
-
-
-class Fast(LoopClock):
-    """A clock that runs a hundred times as fast: heartbeats of 25 s are looked at four times a second."""
-
-    def now(self) -> int:
-        return super().now() * 100
-
-    def call_later(self, ms: int, call: Callable[[], None]) -> Handle:
-        return super().call_later(ms // 100, call)
 
 
 class Reader:

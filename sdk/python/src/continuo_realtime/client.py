@@ -7,7 +7,7 @@ import inspect
 import logging
 import random as chance
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from .session import Session
 from .stores import CursorStore, MemoryStore
 from .transport import Address, Clock, Handle, LoopClock, Transport, WebTransport
 
+MOMENT = 1.0  # seconds
 log = logging.getLogger("continuo_realtime")
 
 TokenSource = str | Callable[[], str | Awaitable[str | None] | None] | None
@@ -77,7 +78,7 @@ class Client:
         self._draining = False
         self._state_listeners: list[Callable[[State], object]] = []
         self._error_listeners: list[Callable[[Exception], object]] = []
-        self._cursors = CursorWriter(cursors or MemoryStore(), self.report)
+        self._cursors = CursorWriter(cursors or MemoryStore(), self._report)
 
     # What an application calls.
 
@@ -147,10 +148,9 @@ class Client:
             await asyncio.gather(*(room._end(left) for room in self._rooms.values()))
         finally:
             self._step(inputs.Close())
-            for task in [*self._tasks, *([self._token_task] if self._token_task else [])]:
-                task.cancel()
             await self._cursors.close()
             await self._link.close()
+            await end_tasks([*self._tasks, self._token_task])
 
     async def __aenter__(self) -> Client:
         try:
@@ -181,7 +181,7 @@ class Client:
 
     # What rooms call.
 
-    async def request(self, frame: Frame, again: bool) -> Frame:
+    async def _request(self, frame: Frame, again: bool) -> Frame:
         """Sends a frame and waits for its answer; `again` says that it may be sent a second time. Raises ContinuoError."""
         if self._closing:
             raise ContinuoError("closed", "the client is closed")
@@ -197,7 +197,7 @@ class Client:
             if self._requests.pop(id, None) is not None:
                 self._step(inputs.Cancel(id))
 
-    def report(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         """Tells the application about something that was survived."""
         if not self._error_listeners:
             log.warning("%s", error, exc_info=None if isinstance(error, ContinuoError) else error)
@@ -207,7 +207,7 @@ class Client:
             except Exception:
                 log.exception("an error listener has failed")
 
-    def spawn(self, work: Awaitable[Any]) -> asyncio.Task[Any]:
+    def _spawn(self, work: Awaitable[Any]) -> asyncio.Task[Any]:
         """Runs something until it is done or the client is closed."""
         task = asyncio.ensure_future(work)
         assert isinstance(task, asyncio.Task)
@@ -215,12 +215,12 @@ class Client:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def notify(self, listeners: list[Callable[[State], object]], state: State) -> None:
+    def _notify(self, listeners: list[Callable[[State], object]], state: State) -> None:
         for listener in list(listeners):
             try:
                 listener(state)
             except Exception as error:
-                self.report(error)
+                self._report(error)
 
     # The session.
 
@@ -256,7 +256,7 @@ class Client:
             case effects.State(state):
                 self._changed(state)
             case effects.Warn(message):
-                self.report(ContinuoError("warning", message))
+                self._report(ContinuoError("warning", message))
             case effects.Dial(token):
                 self._link.dial(self._address.socket, token)
             case effects.HangUp(code):
@@ -271,7 +271,7 @@ class Client:
         if state["state"] == "stopped":
             for room in list(self._rooms.values()):
                 room._give_up(stopped(state))
-        self.notify(self._state_listeners, state)
+        self._notify(self._state_listeners, state)
 
     def _set_timer(self, in_ms: int | None) -> None:
         if self._timer is not None:
@@ -304,7 +304,7 @@ class Client:
             if token is not None and not (token.isascii() and token.isprintable()):
                 raise ValueError("a token has a character that no token has")
         except Exception as error:
-            self.report(error)
+            self._report(error)
             self._step(inputs.TokenFailed(str(error) or type(error).__name__))
         else:
             self._current_token = token
@@ -315,6 +315,15 @@ def stopped(state: State) -> ContinuoError:
     """Why nothing more can be had from a client in this state."""
     code = state.get("reason", "closed")
     return ContinuoError(code, f"the client is {state['state']}", status=state.get("code"))
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
+    """Cancels tasks and waits until they are gone, but not for one that will not go, nor for the one that asks."""
+    ending = {task for task in tasks if task is not None and not task.done() and task is not asyncio.current_task()}
+    for task in ending:
+        task.cancel()
+    if ending:
+        await asyncio.wait(ending, timeout=MOMENT)
 
 
 async def resolve(value: T | Awaitable[T]) -> T:

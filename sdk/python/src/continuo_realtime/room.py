@@ -63,6 +63,7 @@ class Members(TypedDict, total=False):
     presence_id: int
 
 
+MOMENT = 1.0  # seconds
 _ABSENT: Any = object()
 
 
@@ -232,7 +233,7 @@ class Room:
     async def _ask(self, kind: str, members: Frame, again: bool) -> Frame:
         frame = {"kind": kind, "room_id": self.name}
         frame.update((name, value) for name, value in members.items() if value is not None or name == "payload")
-        return await self._client.request(frame, again)
+        return await self._client._request(frame, again)
 
     # Taking events.
 
@@ -273,12 +274,12 @@ class Room:
                 if isinstance(result, Awaitable):
                     await result
             except Exception as error:
-                self._client.report(error)
+                self._client._report(error)
             except asyncio.CancelledError as error:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
                     raise
-                self._client.report(RuntimeError(f"a handler of room {self.name} was cancelled: {error!r}"))
+                self._client._report(RuntimeError(f"a handler of room {self.name} was cancelled: {error!r}"))
 
     def _handled(self) -> None:
         event, self._taken = self._taken, None
@@ -314,7 +315,7 @@ class Room:
             self._give_up(ContinuoError("left", f"room {self.name} was left"))
         elif state["state"] != "joining" and self._settled is not None and not self._settled.done():
             self._settled.set_result(None)
-        self._client.notify(self._listeners, state)
+        self._client._notify(self._listeners, state)
 
     def _give_up(self, error: ContinuoError) -> None:
         """Whoever waits for the room to be joined need not wait any more."""
@@ -335,14 +336,16 @@ class Room:
         self._stop()
         worker = self._worker
         if worker is not None and worker is not asyncio.current_task():
-            await asyncio.wait([worker], timeout=timeout)
+            if not worker.done():
+                await asyncio.wait([worker], timeout=timeout)
             worker.cancel()
+            await asyncio.wait([worker], timeout=MOMENT)
 
     # Snapshots.
 
     def _fetch(self, required: FetchSnapshot) -> None:
         self._forget_snapshot()
-        self._fetching = self._client.spawn(self._load(required))
+        self._fetching = self._client._spawn(self._load(required))
 
     def _forget_snapshot(self) -> None:
         """One that was not taken yet would come too late: what follows may begin before it, and go beyond it."""
@@ -372,7 +375,7 @@ class Room:
                 if type(loaded.get("stream_id")) is not str or type(loaded.get("event_id")) is not int:
                     raise ValueError("the snapshot that was loaded names no stream_id and event_id")
         except Exception as error:
-            client.report(error)
+            client._report(error)
             client._step(inputs.SnapshotFailed(self.name))
         else:
             self._push({**loaded, "kind": "room.snapshot", "room_id": self.name, "reason": required.reason})
