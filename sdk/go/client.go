@@ -75,11 +75,10 @@ func (c *Client) Close(ctx context.Context) error {
 	c.step(session.Input{Do: session.Close})
 	c.cancel()
 	c.mu.Lock()
-	rooms := c.rooms
-	c.mu.Unlock()
-	for _, r := range rooms {
+	for _, r := range c.rooms {
 		r.end()
 	}
+	c.mu.Unlock()
 	c.state.end()
 	c.tasks.Wait()
 	return err
@@ -133,6 +132,9 @@ func (c *Client) Room(name string) *Room {
 	if r == nil {
 		r = newRoom(c, name)
 		c.rooms[name] = r
+		if c.ctx.Err() != nil {
+			r.end()
+		}
 	}
 	return r
 }

@@ -48,8 +48,7 @@ func (l *link) run(ctx context.Context, token string) {
 		return
 	}
 	if !l.opened(socket) {
-		socket.close(1000)
-		return
+		socket.close(1000) // and what it still says means nothing, until it ends
 	}
 	for {
 		text, err := socket.read()

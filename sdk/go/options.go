@@ -2,6 +2,7 @@ package continuo
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -74,10 +75,26 @@ func (o *Options) defaults() {
 	if o.HTTP == nil {
 		o.HTTP = &http.Client{Timeout: 30 * time.Second}
 	}
+	if o.HTTP.CheckRedirect == nil {
+		own := *o.HTTP
+		own.CheckRedirect = keepToken
+		o.HTTP = &own
+	}
 	if o.Clock == nil {
 		o.Clock = realClock{}
 	}
 	if o.Random == nil {
 		o.Random = rand.Float64
 	}
+}
+
+// keepToken lets no token follow a redirection to another server.
+func keepToken(next *http.Request, before []*http.Request) error {
+	if first := before[0].URL; next.URL.Host != first.Host || next.URL.Scheme != first.Scheme {
+		next.Header.Del("Authorization")
+	}
+	if len(before) >= 10 {
+		return errors.New("ten redirections, one after another")
+	}
+	return nil
 }

@@ -96,13 +96,18 @@ func TestATokenIsForItsServerAlone(t *testing.T) {
 		_, _ = w.Write([]byte(`{"stream_id":"A","event_id":20,"messages":[]}`))
 	}))
 	defer elsewhere.Close()
-	w := newWorld(t, Options{Token: func(context.Context) (string, error) { return "secret", nil }})
-	r := w.lost(w.up(), elsewhere.URL+"/state")
-	if got := <-seen; got != "" {
-		t.Errorf("another server was told %q", got)
-	}
-	if ids := take(t, r, 1); ids[0] != 20 {
-		t.Errorf("got %v", ids)
+	own := httptest.NewServer(http.RedirectHandler(elsewhere.URL+"/state", http.StatusFound))
+	defer own.Close()
+	for _, url := range []string{elsewhere.URL + "/state", "/rooms/a/snapshot"} {
+		w := newWorld(t, Options{Token: func(context.Context) (string, error) { return "secret", nil }})
+		_, w.plain, _ = endpoints(own.URL)
+		r := w.lost(w.up(), url)
+		if got := <-seen; got != "" {
+			t.Errorf("another server was told %q", got)
+		}
+		if ids := take(t, r, 1); ids[0] != 20 {
+			t.Errorf("got %v", ids)
+		}
 	}
 }
 

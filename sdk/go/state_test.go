@@ -172,6 +172,9 @@ func TestCloseWaitsForWhatIsUnderWay(t *testing.T) {
 			t.Errorf("joined with %v", err)
 		}
 		w.Connect()
+		for e, err := range w.Room("late").Events(t.Context()) {
+			t.Error(e, err)
+		}
 	})
 }
 

@@ -58,7 +58,9 @@ func TestAnswersThatAreNoWebSocket(t *testing.T) {
 		answer func(w http.ResponseWriter)
 		want   State
 	}{
-		{"401", func(w http.ResponseWriter) { http.Error(w, `{"error":"no","code":"auth_failed","status":401}`, http.StatusUnauthorized) }, State{State: "stopped", Reason: "unauthorized", Code: 401}},
+		{"401", func(w http.ResponseWriter) {
+			http.Error(w, `{"error":"no","code":"auth_failed","status":401}`, http.StatusUnauthorized)
+		}, State{State: "stopped", Reason: "unauthorized", Code: 401}},
 		{"403", func(w http.ResponseWriter) { w.WriteHeader(403) }, State{State: "stopped", Reason: "forbidden", Code: 403}},
 		{"429", func(w http.ResponseWriter) { w.Header().Set("Retry-After", "77"); w.WriteHeader(429) }, State{State: "waiting", RetryInMS: 77_000, Attempt: 2, Code: 429}},
 		{"503 with a date", func(w http.ResponseWriter) {
