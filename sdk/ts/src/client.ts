@@ -75,13 +75,11 @@ export class Client {
   /** Ends the connection, after the requests under way were answered and positions stored, or after `graceMs`. Nothing connects again. */
   async close(graceMs = 5000): Promise<void> {
     let timer: unknown;
-    if (this.state.state === "connected") {
-      await new Promise<void>((done) => {
-        timer = this.#clock.setTimer(done, graceMs);
-        this.#settled = () => void Promise.all([...this.#rooms.values()].map((room) => room.saving)).then(() => done());
-        if (!this.#requests.size) this.#settled();
-      });
-    }
+    await new Promise<void>((done) => {
+      timer = this.#clock.setTimer(done, graceMs);
+      this.#settled = () => void Promise.all([...this.#rooms.values()].map((room) => room.saving)).then(() => done());
+      if (!this.#requests.size || this.state.state !== "connected") this.#settled();
+    });
     this.#clock.clearTimer(timer);
     this.#platform?.abort();
     this.input({ do: "close" });

@@ -21,6 +21,7 @@ export class Room {
   #pumping = false;
   #iterator: { wake?: () => void; over?: true } | undefined;
   #joins = 0;
+  #leaves = 0;
   #unsaved: Position | undefined;
 
   /** @internal */
@@ -60,6 +61,7 @@ export class Room {
   /** Leaves. What was delivered and not yet handled is dropped. */
   leave(): void {
     this.#joins++;
+    this.#leaves++;
     this.#queue = [];
     this.end();
     this.#client.input({ do: "leave", room: this.id });
@@ -136,8 +138,9 @@ export class Room {
       for (;;) {
         const event = this.#queue.shift();
         if (event) {
+          const leaves = this.#leaves;
           yield event;
-          this.#handled(event);
+          this.#handled(event, leaves);
         } else if (iterator.over) return;
         else await new Promise<void>((wake) => (iterator.wake = wake));
       }
@@ -167,8 +170,10 @@ export class Room {
     void this.#pump();
   }
 
-  #handled(event: RoomEvent): void {
+  /** What was handled after its room was left concerns nobody any more. */
+  #handled(event: RoomEvent, leaves: number): void {
     const { id: room } = this;
+    if (leaves !== this.#leaves) return;
     if (event.kind !== "room.snapshot") this.#client.input({ do: "handled", room });
     else if (event === this.awaited) this.#client.input({ do: "snapshot", room, stream_id: event.stream_id, event_id: event.event_id });
   }
@@ -204,6 +209,7 @@ export class Room {
     if (this.#pumping) return;
     this.#pumping = true;
     for (let event; this.#handlers.size && (event = this.#queue.shift()); ) {
+      const leaves = this.#leaves;
       for (const handler of [...this.#handlers]) {
         try {
           const result = handler(event);
@@ -212,7 +218,7 @@ export class Room {
           this.#client.report(e, this);
         }
       }
-      this.#handled(event);
+      this.#handled(event, leaves);
     }
     this.#pumping = false;
   }
