@@ -66,7 +66,7 @@ func TestKilledClient(t *testing.T) {
 	const events, lives = 400, 12
 	s := serve(t, plainConfig)
 	p := proxy(t, s.address, *first)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
 	defer cancel()
 	b := newBoard()
 	straight := proxy(t, s.address, 1)

@@ -153,10 +153,13 @@ func (b *board) do(change func()) {
 	b.changed = make(chan struct{})
 }
 
-// until waits until check finds nothing missing; what it missed last is the error.
+// until waits until check finds nothing missing, for as long as ctx or our patience lasts; what it missed last is the error.
 func (b *board) until(ctx context.Context, check func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
 	for {
 		b.mu.Lock()
 		err, changed := check(), b.changed
