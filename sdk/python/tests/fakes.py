@@ -7,7 +7,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from continuo_realtime import Client
 from continuo_realtime.transport import ClosedError, Connection, Handle, LoopClock, RefusedError
+from harness import Watch, within
 
 HELLO = {"kind": "server.hello", "protocol_version": 1, "session_id": "s", "session_secret": "x", "user_id": "ann"}
 
@@ -139,3 +141,27 @@ class Net:
 def message(n: int, room: str = "a", **more: Any) -> dict[str, Any]:
     frame = {"kind": "chat.message", "room_id": room, "event_id": n, "message_id": str(n), "ts": 1, "text": f"m{n}"}
     return {**frame, **more}
+
+
+class World:
+    def __init__(self, **options: Any) -> None:
+        self.net = Net()
+        self.clock = Clock()
+        self.errors: list[Exception] = []
+        self.watch = Watch()
+        self.client = Client("ws://there", transport=self.net, clock=self.clock, random=lambda: 0.5, **options)
+        self.client.on_error(self._error)
+        self.client.on_state(self.watch.changed)
+        self.client.room("a").on_state(self.watch.changed)
+
+    def _error(self, error: Exception) -> None:
+        self.errors.append(error)
+        self.watch.changed()
+
+    async def join(self, **more: Any) -> Wire:
+        """Connected, and in room a."""
+        connecting = asyncio.ensure_future(self.client.connect())
+        joining = asyncio.ensure_future(self.client.room("a").join())
+        wire = await within(self.net.admit("a", **more))
+        await within(asyncio.gather(connecting, joining))
+        return wire

@@ -1,49 +1,16 @@
-"""The client over a transport that is no network: handlers, iterators, stores, snapshots, tokens, the end."""
+"""The client over a transport that is no network: handlers, iterators, requests, tokens, states."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from continuo_realtime import Client, ContinuoError, Event, FileStore, MemoryStore, Position, SnapshotRequired
+from continuo_realtime import Client, ContinuoError, Event
 from continuo_realtime.transport import RefusedError
-from fakes import Clock, Net, Wire, message
-from harness import Watch, within
-
-
-class World:
-    def __init__(self, **options: Any) -> None:
-        self.net = Net()
-        self.clock = Clock()
-        self.errors: list[Exception] = []
-        self.watch = Watch()
-        self.client = Client("ws://there", transport=self.net, clock=self.clock, random=lambda: 0.5, **options)
-        self.client.on_error(self._error)
-        self.client.on_state(self.watch.changed)
-        self.client.room("a").on_state(self.watch.changed)
-
-    def _error(self, error: Exception) -> None:
-        self.errors.append(error)
-        self.watch.changed()
-
-    async def join(self, **more: Any) -> Wire:
-        """Connected, and in room a."""
-        connecting = asyncio.ensure_future(self.client.connect())
-        joining = asyncio.ensure_future(self.client.room("a").join())
-        wire = await within(self.net.admit("a", **more))
-        await within(asyncio.gather(connecting, joining))
-        return wire
-
-
-@pytest.fixture
-async def world() -> AsyncIterator[World]:
-    one = World()
-    yield one
-    await one.client.close(0)
+from fakes import World, message
+from harness import within
 
 
 async def test_iterator_moves_the_cursor_when_the_next_is_asked_for(world: World) -> None:
@@ -117,138 +84,6 @@ async def test_a_slow_application_is_behind_and_catches_up() -> None:
     await world.client.close(0)
 
 
-class Broken(MemoryStore):
-    """A store of which nothing works."""
-
-    async def load(self, room: str) -> Position | None:
-        raise OSError("load")
-
-    async def save(self, room: str, position: Position) -> None:
-        raise OSError("save")
-
-
-async def test_a_store_that_fails_is_reported_and_delivery_goes_on() -> None:
-    world = World(cursors=Broken())
-    wire = await world.join()
-    room = world.client.room("a")
-    wire.say(message(1), message(2), message(3))
-    for n in range(1, 4):
-        assert (await within(anext(room)))["event_id"] == n
-    await world.watch.until(lambda: len(world.errors) >= 2)
-    assert [str(error) for error in world.errors[:2]] == ["load", "save"]
-    await world.client.close(0)
-
-
-async def test_a_stored_position_is_sent_and_moved(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "cursors.json"
-    await FileStore(path).save("a", {"stream_id": "A", "event_id": 7})
-    world = World(cursors=FileStore(path))
-    wire = await world.join(event_id=9, resumed=True, replaying=2)
-    join = await wire.heard("client.join")
-    assert (join["resume_from"], join["stream_id"]) == (7, "A")
-    room = world.client.room("a")
-    handled = []
-    room.on_event(lambda event: handled.append(event["event_id"]))
-    wire.say(message(7), message(8), message(9), {"kind": "room.resumed", "room_id": "a", "event_id": 9, "count": 2})
-    while room.position != {"stream_id": "A", "event_id": 9}:
-        await asyncio.sleep(0)
-    await world.client.close()
-    assert handled == [8, 9]
-    assert await FileStore(path).load("a") == {"stream_id": "A", "event_id": 9}
-
-
-async def test_a_file_of_something_else_is_reported_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "cursors.json"
-    path.write_text('{"a": 7}')
-    world = World(cursors=FileStore(path))
-    wire = await world.join()
-    assert "resume_from" not in await wire.heard("client.join")
-    await world.client.close()
-    assert "holds no positions" in str(world.errors[0])
-    assert path.read_text() == '{"a": 7}'
-
-
-REQUIRED = {
-    "kind": "room.snapshot_required",
-    "room_id": "a",
-    "stream_id": "A",
-    "event_id": 20,
-    "reason": "window_exceeded",
-}
-
-
-async def test_a_snapshot_of_pages_is_one_event_in_its_place(world: World) -> None:
-    page = {"room_id": "a", "stream_id": "A", "event_id": 21}
-    url = "http://there/rooms/a/snapshot"
-    world.net.pages = {
-        url: {**page, "messages": [message(1)], "members": [], "has_more": True, "next_cursor": "c d"},
-        f"{url}?cursor=c+d": {**page, "messages": [message(2)], "has_more": False, "next_cursor": None},
-    }
-    wire = await world.join()
-    room = world.client.room("a")
-    wire.say(message(1), {**REQUIRED, "snapshot_url": "/rooms/a/snapshot"}, message(21), message(22))
-    assert (await within(anext(room)))["event_id"] == 1
-    snapshot = await within(anext(room))
-    assert snapshot["kind"] == "room.snapshot"
-    assert [item["event_id"] for item in snapshot["items"]] == [1, 2]
-    assert (snapshot["reason"], snapshot["members"]) == ("window_exceeded", [])
-    assert room.position == {"stream_id": "A", "event_id": 1}
-    assert (await within(anext(room)))["event_id"] == 22
-    assert room.position == {"stream_id": "A", "event_id": 21}
-
-
-BAD_PAGES = [
-    OSError("HTTP 500"),
-    ValueError("no JSON"),
-    "text",
-    {"stream_id": 1, "event_id": 21, "messages": []},
-    {"stream_id": "A", "event_id": 21, "messages": {}},
-    {"stream_id": "A", "event_id": 21, "messages": [], "has_more": True},
-]
-
-
-async def test_a_snapshot_that_cannot_be_had_is_asked_for_again(world: World) -> None:
-    good = {"stream_id": "A", "event_id": 21, "messages": []}
-    world.net.pages = {"http://there/rooms/a/snapshot": [*BAD_PAGES, good]}
-    wire = await world.join()
-    room = world.client.room("a")
-    wire.say(dict(REQUIRED))
-    for n in range(len(BAD_PAGES)):
-        await world.watch.until(lambda n=n: len(world.errors) > n)  # type: ignore[misc]
-        world.clock.pass_to_timer()
-    assert (await within(anext(room)))["kind"] == "room.snapshot"
-
-
-async def test_a_snapshot_elsewhere_is_fetched_without_the_token() -> None:
-    world = World(token="secret")
-    world.net.pages = {"https://elsewhere/state": {"stream_id": "A", "event_id": 20, "messages": []}}
-    wire = await world.join()
-    wire.say({**REQUIRED, "snapshot_url": "https://elsewhere/state"})
-    assert (await within(anext(world.client.room("a"))))["kind"] == "room.snapshot"
-    assert world.net.asked == [("https://elsewhere/state", None)]
-    await world.client.close(0)
-
-
-async def test_a_snapshot_of_the_application() -> None:
-    asked: list[SnapshotRequired] = []
-
-    async def load(required: SnapshotRequired) -> Event:
-        asked.append(required)
-        return {"stream_id": "A", "event_id": 20, "items": [], "mine": True} if len(asked) > 1 else {}
-
-    world = World(snapshot=load)
-    wire = await world.join()
-    wire.say(dict(REQUIRED))
-    await world.watch.until(lambda: len(world.errors) == 1)
-    world.clock.pass_to_timer()
-    event = await within(anext(world.client.room("a")))
-    assert event["mine"]
-    assert asked[0] == asked[1] == {
-        "room_id": "a", "reason": "window_exceeded", "stream_id": "A", "event_id": 20, "url": "http://there/rooms/a/snapshot",
-    }  # fmt: skip
-    await world.client.close(0)
-
-
 async def test_requests_and_their_errors(world: World) -> None:
     wire = await world.join()
     room = world.client.room("a")
@@ -292,76 +127,6 @@ async def test_a_request_that_is_cancelled_is_forgotten(world: World) -> None:
     )
     assert (await within(anext(world.client.room("a"))))["event_id"] == 1
     assert world.client._requests == {}
-
-
-async def test_close_waits_for_answers_and_for_the_handler(world: World) -> None:
-    wire = await world.join()
-    room = world.client.room("a")
-    go, began, done = asyncio.Event(), asyncio.Event(), []
-
-    async def handle(event: Event) -> None:
-        began.set()
-        await go.wait()
-        done.append(event["event_id"])
-
-    room.on_event(handle)
-    wire.say(message(1), message(2))
-    await within(began.wait())
-    sending = asyncio.ensure_future(room.send("last"))
-    sent = await wire.heard("chat.send")
-    closing = asyncio.ensure_future(world.client.close(30))
-    accepted = {"kind": "chat.accepted", "room_id": "a", "event_id": 3, "message_id": "3", "version": 1}
-    wire.say({**accepted, "correlation_id": sent["correlation_id"]})
-    assert (await within(sending))["event_id"] == 3
-    go.set()
-    await within(closing)
-    assert done == [1]
-    assert room.position == {"stream_id": "A", "event_id": 1}
-    assert world.client.state == {"state": "closed"}
-    assert world.net.closed_with == [1000]
-    for call in (room.send("too late"), room.join(), world.client.connect()):
-        with pytest.raises(ContinuoError, match="closed"):
-            await within(call)
-
-
-async def test_nothing_is_left_when_a_client_is_closed() -> None:
-    before = asyncio.all_tasks()
-    never = asyncio.Event()
-
-    async def handle(_: Event) -> None:
-        await never.wait()
-
-    world = World(snapshot=lambda _: never.wait())
-    wire = await world.join()
-    world.client.room("a").on_event(handle)
-    wire.say(message(1), dict(REQUIRED))
-    await world.watch.until(lambda: world.client.room("a").state["state"] == "snapshot")
-    sending = asyncio.ensure_future(world.client.room("a").send("never answered"))
-    await wire.heard("chat.send")
-    await world.client.close(0)
-    with pytest.raises(ContinuoError):
-        await sending
-    assert asyncio.all_tasks() == before
-
-
-async def test_a_handler_may_close_the_client(world: World) -> None:
-    wire = await world.join()
-
-    async def handle(_: Event) -> None:
-        await world.client.close()
-
-    world.client.room("a").on_event(handle)
-    wire.say(message(1))
-    await world.watch.until(lambda: world.client.state["state"] == "closed")
-
-
-async def test_close_has_a_deadline(world: World) -> None:
-    wire = await world.join()
-    sending = asyncio.ensure_future(world.client.room("a").send("never answered"))
-    await wire.heard("chat.send")
-    await within(world.client.close(0.01))
-    with pytest.raises(ContinuoError, match="closed"):
-        await sending
 
 
 async def test_tokens_are_asked_for_on_every_attempt() -> None:

@@ -65,6 +65,10 @@ class _Run:
         except RefusedError as refusal:
             self._say(inputs.Refused(refusal.status, refusal.retry_after_ms))
             return
+        except Exception as error:  # a transport that breaks its word
+            self._say(inputs.Malformed(f"the transport has failed: {error!r}"))
+            self._say(inputs.Refused())
+            return
         self._writer = asyncio.ensure_future(self._write(self._connection))
         self._say(inputs.Opened())
         n = 0

@@ -80,6 +80,7 @@ class Room:
         self._queue: deque[Event] = deque()
         self._taken: Event | None = None  # by the consumer, and not handled yet
         self._ended = True
+        self._leaves = 0
         self._arrived: asyncio.Future[None] | None = None
         self._settled: asyncio.Future[None] | None = None
         self._handler: EventHandler | None = None
@@ -122,10 +123,14 @@ class Room:
         `presence` is "enter" or "watch", `events` the names of the only messages to come, `rewind` {"count": n} or {"seconds": n} of
         what was before. The room goes on from `cursor`, else from the stored position, else from now.
         """
-        if self._client._closing:
-            raise ContinuoError("closed", "the client is closed")
+        codec.encode({"data": presence_data, "events": events, "rewind": rewind})  # raises here, and not on its way
+        leaves = self._leaves
         if cursor is None and self._state["state"] in ("left", "refused"):
             cursor = self._position or await self._client._cursors.load(self.name)
+        if self._client._closing:
+            raise ContinuoError("closed", "the client is closed")
+        if leaves != self._leaves:
+            raise ContinuoError("left", f"room {self.name} was left")
         if self._settled is None or self._settled.done():
             self._settled = asyncio.get_running_loop().create_future()
         settled = self._settled
@@ -133,9 +138,6 @@ class Room:
             self._ended = False
             self._position = cursor
         self._start_worker()
-        codec.encode(
-            {"presence_data": presence_data, "events": events, "rewind": rewind}
-        )  # raises here, and not on its way
         found = None if cursor is None else dict(cursor)
         self._client._step(inputs.Join(self.name, presence, presence_data, events, rewind, found))
         if self._client.state["state"] == "stopped":
@@ -145,6 +147,7 @@ class Room:
 
     async def leave(self) -> None:
         """Leaves. Events that were not handled yet are dropped, and come again after another `join`."""
+        self._leaves += 1
         self._client._step(inputs.Leave(self.name))
         self._taken = None
         self._stop()
