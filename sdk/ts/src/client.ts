@@ -233,7 +233,9 @@ export class Client {
   #hangUp(code: number): void {
     const socket = this.#socket;
     this.#socket = undefined;
-    socket?.close(code);
+    if (!socket) return;
+    socket.onclose = null;
+    socket.close(code);
   }
 
   async #fetchSnapshot(effect: Effect & { do: "fetch_snapshot" }, room: Room): Promise<void> {

@@ -6,5 +6,5 @@
 export { Client, type ClientEvents, version } from "./client.js";
 export { ContinuoError } from "./error.js";
 export { Room } from "./room.js";
-export { localStorageStore, memoryStore } from "./stores.js";
+export { localStorageStore, memoryStore, type TextStorage } from "./stores.js";
 export type * from "./types.js";

@@ -10,8 +10,15 @@ export function memoryStore(): CursorStore {
   };
 }
 
+/** The part of localStorage that is used. */
+export interface TextStorage {
+  getItem(key: string): string | null;
+  setItem(key: string, text: string): void;
+  removeItem(key: string): void;
+}
+
 /** Keeps positions in the browser's localStorage, under `prefix` + room. Give each user a prefix of their own. */
-export function localStorageStore(prefix = "continuo:", storage: Pick<Storage, "getItem" | "setItem" | "removeItem"> = localStorage): CursorStore {
+export function localStorageStore(prefix = "continuo:", storage: TextStorage = localStorage): CursorStore {
   return {
     load(room) {
       const text = storage.getItem(prefix + room);

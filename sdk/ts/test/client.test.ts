@@ -97,10 +97,21 @@ describe("connecting", () => {
     first.end(1006);
     await platform.clock.advance(250);
     first.say({ kind: "server.reconnect" });
-    first.end(4409);
+    first.say({ kind: "server.hello", protocol_version: 9, session_id: "s" });
     assert.equal(client.state.state, "connecting");
     platform.socket.greet();
     assert.equal(client.state.state, "connected");
+  });
+
+  test("a dial that takes too long is given up, without asking why", async () => {
+    const platform = new FakePlatform();
+    const client = platform.client();
+    void client.connect();
+    await platform.clock.advance(10_000);
+    assert.equal(platform.socket.closedWith, 4000);
+    assert.equal(platform.socket.onclose, null);
+    assert.deepEqual(client.state, { state: "waiting", retry_in_ms: 250, attempt: 2, code: 0 });
+    assert.deepEqual(platform.fetched, []);
   });
 
   test("half-open: a ping, and a new connection", async () => {

@@ -3,7 +3,7 @@ import { MemberList, MessageList, describe as inWords } from "@continuo-rt/clien
 import { decode, encode } from "#dist/codec.js";
 import { newSession } from "#dist/session.js";
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { repository } from "./support/process.js";
@@ -39,6 +39,22 @@ describe("codec.json", () => {
       // Members that are not known may be kept or not.
       const known = Object.fromEntries(Object.keys(frame).map((member) => [member, decoded.frame[member]]));
       assert.deepEqual(plain(unknownLess(known, frame)), frame);
+    });
+  }
+});
+
+describe("what a server says in spec/vectors/rooms", () => {
+  const folder = join(repository, "spec/vectors/rooms");
+  for (const file of readdirSync(folder)) {
+    test(`${file}: nothing is malformed`, () => {
+      let frames = 0;
+      for (const line of readFileSync(join(folder, file), "utf8").split("\n")) {
+        const text = /^S[^:]*: (.*)$/.exec(line)?.[1];
+        if (!text || text.endsWith("…")) continue;
+        frames++;
+        assert.equal(decode(text)?.do, "frame", text);
+      }
+      assert.ok(frames > 0);
     });
   }
 });
