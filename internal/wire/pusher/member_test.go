@@ -52,6 +52,25 @@ func TestMembersEncoder(t *testing.T) {
 	}
 }
 
+func TestMembersThatDoNotFit(t *testing.T) {
+	m := &Machine{}
+	for _, tt := range []struct {
+		user, info, want string // want: a part of the error, empty: it fits
+	}{
+		{strings.Repeat("u", maxUserID), `1`, ""},
+		{strings.Repeat("u", maxUserID+1), `1`, "has 161 bytes"},
+		{strings.Repeat("é", 81), `1`, "has 162 bytes"},
+		{"u\x00", `1`, "zero byte"},
+		{"u", `"0123456789"`, "12 bytes"},
+		{"u", ``, ""},
+	} {
+		err := m.fits(session.Member{User: tt.user, Info: []byte(tt.info)}, 11)
+		if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%q %s: %v, want %q", tt.user, tt.info, err, tt.want)
+		}
+	}
+}
+
 func TestMemberList(t *testing.T) {
 	members := []session.Member{{User: "a", Info: []byte(`1`)}, {User: "c"}}
 	tests := []struct {

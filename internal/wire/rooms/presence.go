@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"strings"
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/auth"
@@ -72,9 +73,15 @@ func (m *Machine) memberOf(s *room, r *Request) (*member, error) {
 		return nil, err
 	}
 	p := &member{enters: mode == "enter", Member: session.Member{User: m.who.user()}}
+	if u := p.User; p.enters && (len(u) > maxUserID || strings.IndexByte(u, 0) >= 0) {
+		return nil, fault.New(fault.Invalid, "a user id of more than %d bytes, or with a zero byte, cannot enter", maxUserID).In("presence")
+	}
 	p.Info, err = m.info(r)
 	return p, err
 }
+
+// maxUserID is the longest id of a member: it is a part of keys in the log.
+const maxUserID = 160
 
 func (m *Machine) info(r *Request) ([]byte, error) {
 	data := r.raw("presence_data")

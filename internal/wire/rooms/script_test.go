@@ -84,6 +84,8 @@ func testApp(settings map[string]string) (*app.App, error) {
 			a.Limits.ClientEventsPerSecond = number(value)
 		case "member_bytes":
 			a.Limits.PresenceMemberBytes = number(value)
+		case "updates_per_second":
+			a.Limits.PresenceUpdatesPerSecond = number(value)
 		case "history_page":
 			a.Limits.HistoryPage = number(value)
 		case "subscribe":

@@ -20,6 +20,8 @@ type Conn struct {
 	User       string
 	Effects    []string // kinds of the effects so far, for tests that look closer
 	MaxMembers int
+	// ListLimit cuts lists of members, and above BroadcastLimit members transitions are quiet; 0: neither.
+	ListLimit, BroadcastLimit int
 
 	world     *World
 	machine   session.Machine

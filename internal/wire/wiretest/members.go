@@ -52,14 +52,30 @@ func (w *World) enter(c *Conn, e session.Enter) session.Entered {
 	if err != nil {
 		return session.Entered{Tag: e.Tag, Err: err}
 	}
-	w.Append(e.Ref, stream.Entry{Kind: stream.Put, Key: m.User, Data: m.Data(),
-		Member: &stream.Member{User: m.User, Conn: c.ID, Cause: presence.Join, Update: e.Update}})
+	entry := stream.Entry{Kind: stream.Put, Key: m.User, Data: m.Data(),
+		Member: &stream.Member{User: m.User, Conn: c.ID, Cause: presence.Join, Update: e.Update}}
+	count := len(w.members(e.Ref))
+	if !here {
+		count++
+	}
+	c.hush(&entry, count)
+	w.Append(e.Ref, entry)
 	in := session.Entered{Tag: e.Tag, Stream: w.Log(e.Ref).ID(), Serial: w.Log(e.Ref).head}
 	for _, m := range w.members(e.Ref) {
 		in.Members = append(in.Members, session.Member{User: m.User, Info: m.Info})
 	}
 	in.Count = len(in.Members)
+	if c.ListLimit > 0 {
+		in.Members = in.Members[:min(c.ListLimit, in.Count)]
+	}
 	return in
+}
+
+// hush makes the transition of a large channel a quiet one, which tells the number of members.
+func (c *Conn) hush(e *stream.Entry, count int) {
+	if c.BroadcastLimit > 0 && count > c.BroadcastLimit {
+		e.Event, e.Extras = presence.Quiet, presence.Note{Count: count}.Extras()
+	}
 }
 
 // list answers who is there now.
@@ -85,6 +101,7 @@ func (w *World) exit(c *Conn, user string, e session.Exit) {
 	entry := stream.Entry{Kind: stream.Put, Key: user, Data: m.Data(), Member: &stream.Member{User: user, Conn: c.ID, Cause: e.Cause}}
 	if len(m.Conns) == 0 {
 		entry.Kind, entry.Data = stream.Delete, stream.Data{}
+		c.hush(&entry, len(w.members(e.Ref))-1)
 	}
 	w.Append(e.Ref, entry)
 }

@@ -244,6 +244,12 @@ func (p *player) open(name, query string) {
 	if n, ok := p.settings["max_members"]; ok {
 		c.MaxMembers = int(p.number(n))
 	}
+	if n, ok := p.settings["list_limit"]; ok {
+		c.ListLimit = int(p.number(n))
+	}
+	if n, ok := p.settings["broadcast_limit"]; ok {
+		c.BroadcastLimit = int(p.number(n))
+	}
 	p.conns[name] = c
 	p.pings[name] = 0
 }
