@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,13 @@ from continuo_realtime import Client, ContinuoError, Event
 from continuo_realtime.transport import RefusedError
 from fakes import World, message
 from harness import within
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    one = World()
+    yield one
+    await one.client.close(0)
 
 
 async def test_iterator_moves_the_cursor_when_the_next_is_asked_for(world: World) -> None:

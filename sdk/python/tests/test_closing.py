@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
 from continuo_realtime import ContinuoError, Event, MemoryStore, Position
 from fakes import World, message
 from harness import within
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    one = World()
+    yield one
+    await one.client.close(0)
+
 
 REQUIRED = {
     "kind": "room.snapshot_required",

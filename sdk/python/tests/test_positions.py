@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+
+import pytest
 
 from continuo_realtime import Event, FileStore, MemoryStore, Position, SnapshotRequired
 from fakes import World, message
 from harness import within
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    one = World()
+    yield one
+    await one.client.close(0)
 
 
 class Broken(MemoryStore):
