@@ -90,6 +90,7 @@ type call struct {
 	body   []byte // valid until the call returns
 	params serverapi.Params
 	match  match
+	one    [1]node.Publish // of a request that publishes to one channel
 	out    []byte
 }
 

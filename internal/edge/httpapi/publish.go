@@ -28,8 +28,7 @@ func (c *call) publish() error {
 	if err := c.api.limits.publish(c, len(e.Channels)); err != nil {
 		return err
 	}
-	var one [1]node.Publish
-	ps := c.publishes(one[:0], &e)
+	ps := c.publishes(c.one[:0], &e)
 	results, err := c.append(ps)
 	if err != nil {
 		return err

@@ -44,7 +44,7 @@ func (s *Store) Append(ctx context.Context, ops []stream.Op) ([]stream.Result, e
 	if err := ctx.Err(); err != nil {
 		return nil, fault.New(fault.Unavailable, "the caller gave up: %w", err)
 	}
-	c := &call{ops: ops, results: make([]stream.Result, len(ops)), done: make(chan struct{})}
+	c := newCall(ops)
 	if err := s.submit(c); err != nil {
 		return nil, err
 	}
@@ -101,6 +101,14 @@ func (l *life) spread(c *call) (works []*work, err error) {
 			}
 		}
 	}()
+	if len(c.ops) == 1 {
+		c.stream[0], err = l.pin(c.ops[0].Ref)
+		if err != nil {
+			return nil, err
+		}
+		c.only.call, c.only.streams, c.works[0] = c, c.stream[:], &c.only
+		return c.works[:], nil
+	}
 	for i := range c.ops {
 		ref := c.ops[i].Ref
 		st, err := l.pin(ref)

@@ -17,6 +17,22 @@ type call struct {
 	left    atomic.Int32 // works that are not answered
 	decided atomic.Bool  // at least one op reached a committer
 	done    chan struct{}
+
+	// What most calls need, which have one op: made with the call.
+	only   work
+	works  [1]*work
+	stream [1]*strm
+	result [1]stream.Result
+}
+
+func newCall(ops []stream.Op) *call {
+	c := &call{ops: ops, done: make(chan struct{})}
+	if len(ops) == 1 {
+		c.results = c.result[:]
+	} else {
+		c.results = make([]stream.Result, len(ops))
+	}
+	return c
 }
 
 // work is what a shard commits in one step: the ops of a call that belong to the shard, or a job of the engine's own.
