@@ -64,15 +64,15 @@ export interface TokenClaims {
   sub: string;
   /** Seconds that the token is good for; an hour by default. */
   ttl?: number;
-  /** What may be done where; everything everywhere, if you say nothing. */
-  rooms?: { pattern: string; can: string[] }[];
+  /** What may be done where; nothing anywhere, if you say nothing. */
+  rooms?: { pattern: string; can: readonly Right[] }[];
   /** What is shown of the member. */
   info?: Json;
 }
 
 export type Right = "join" | "send" | "history" | "presence" | "edit_own" | "edit_any" | "delete_own" | "delete_any" | "react";
 
-/** Every right that a claim can give. */
+/** Every right that a claim can give: `{ pattern: "*", can: allRights }`. */
 export const allRights: readonly Right[] = ["join", "send", "history", "presence", "edit_own", "edit_any", "delete_own", "delete_any", "react"];
 
 type Query = Record<string, string | number | boolean | undefined>;
@@ -147,7 +147,7 @@ export class Server {
   }
 
   /** A token for a client: a JSON Web Token, signed with the app's secret. */
-  mintToken({ sub, ttl = 3600, rooms = [{ pattern: "*", can: [...allRights] }], info }: TokenClaims): string {
+  mintToken({ sub, ttl = 3600, rooms, info }: TokenClaims): string {
     const now = Math.floor(this.#now() / 1000);
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
     const signed = `${part({ alg: "HS256", typ: "JWT", kid: this.#key })}.${part({ app: this.#app, sub, iat: now, exp: now + ttl, rooms, info })}`;

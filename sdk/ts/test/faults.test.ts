@@ -1,6 +1,6 @@
 // Against the real server: connections that break at random, and a client process that is killed.
 import { Client, type RoomEvent } from "@continuo-rt/client";
-import { Server } from "@continuo-rt/client/server";
+import { allRights, Server } from "@continuo-rt/client/server";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -33,7 +33,7 @@ describe("faults", () => {
       const proxy = await Proxy.start(server.url, "--seed", seed);
       const bell = new Bell();
       const seen: number[] = [];
-      const client = new Client(proxy.url, { WebSocket, token: () => backend.mintToken({ sub: "ann" }) });
+      const client = new Client(proxy.url, { WebSocket, token: () => backend.mintToken({ sub: "ann", rooms: [{ pattern: "*", can: allRights }] }) });
       client.on("error", () => {});
       client.on("state", bell.ring);
       const published = 300;
