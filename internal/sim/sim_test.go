@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
 	oneSeed = flag.Uint64("sim.seed", 0, "run this seed alone")
-	seeds   = flag.Int("sim.seeds", 120, "run so many seeds")
+	seeds   = flag.Int("sim.seeds", 100, "run so many seeds")
 	from    = flag.Uint64("sim.from", 1, "begin with this seed")
 )
 
