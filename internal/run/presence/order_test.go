@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/continuo-rt/continuo/internal/core/app"
 	corepresence "github.com/continuo-rt/continuo/internal/core/presence"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/engine/memory"
@@ -119,6 +120,29 @@ func TestResetTellsWhoIsThere(t *testing.T) {
 			if corepresence.IsQuiet(e) || corepresence.ChangeOf(e) != corepresence.Added {
 				w.t.Errorf("%+v", e)
 			}
+		}
+	})
+}
+
+// A number of members is that after its own transition: who reads it counts the later ones of the same append on.
+func TestANumberIsOfItsMoment(t *testing.T) {
+	bubble(t, func(a *app.App) { a.Policies[0].Presence.BroadcastLimit = 2 }, func(w *world) {
+		w.slow = time.Second
+		a := w.client("a")
+		a.ask("ann", "1")
+		w.client("b").ask("bob", "1")
+		pass(time.Minute)
+		a.update("ann", "2") // under way, while what follows gathers
+		w.client("c").ask("cid", "")
+		a.exit(0, corepresence.Disconnect)
+		pass(time.Minute)
+		page, err := w.store.Read(w.t.Context(), stream.Query{Ref: room, From: 4, Limit: 10})
+		if err != nil || len(page.Entries) != 2 {
+			w.t.Fatal(w.lines(), err)
+		}
+		came, left := page.Entries[0], page.Entries[1]
+		if !corepresence.IsQuiet(came) || corepresence.NoteOf(came).Count != 3 || corepresence.IsQuiet(left) {
+			w.t.Errorf("%+v then %+v", came, left)
 		}
 	})
 }

@@ -21,7 +21,8 @@ type turn struct {
 	now    int64
 	policy *app.Policy
 	sum    int // members as they will be
-	quiet  int // the job of the last transition that is not told in detail, counted from 1; 0: none
+	quiet  int // the job of the last transition that is not told in detail, counted from 1; 0: none …
+	after  int // … and members as they will be after it
 	jobs   []job
 	busy   map[string]bool  // users that later requests have to wait for
 	unread map[string]error // users about whom nothing can be decided now
@@ -244,7 +245,7 @@ func (t *turn) add(q *request, u *user, target presence.Member, change presence.
 	}
 	j.entry.NoEcho = q.kind == enter
 	if j.change != presence.None && t.sum > t.policy.Presence.BroadcastLimit {
-		j.entry.Event, t.quiet = presence.Quiet, len(t.jobs)+1
+		j.entry.Event, t.quiet, t.after = presence.Quiet, len(t.jobs)+1, t.sum
 	}
 	j.entry.Extras = note.Extras()
 	t.busy[u.name] = true
@@ -266,11 +267,12 @@ func (u *user) against(target presence.Member, change presence.Change) presence.
 	return change
 }
 
-// count has the last quiet transition of the turn say how many members there are: watchers hear one number for a burst.
+// count has the last quiet transition of the turn say how many members there are then: watchers hear one number for a
+// burst, and count on from it.
 func (t *turn) count() {
 	if t.quiet > 0 {
 		j := &t.jobs[t.quiet-1]
-		j.note.Count = t.sum
+		j.note.Count = t.after
 		j.entry.Extras = j.note.Extras()
 	}
 }
