@@ -190,7 +190,7 @@ func TestManyKeysInLittleMemory(t *testing.T) {
 	after, _ := heap()
 	t.Logf("%d keys of %d bytes: heap grew by %d KiB, a page of %d allocated at most %d KiB", keys, size,
 		(max(before, after)-before)>>10, page, most>>10)
-	if held := int64(after) - int64(before); seen != keys || held > 64<<20 || most > 24<<20 {
+	if held := int64(after) - int64(before); seen != keys || held > 16<<20 || most > 8<<20 {
 		t.Fatalf("%d keys seen, %d bytes held, a page allocated %d", seen, held, most)
 	}
 }
