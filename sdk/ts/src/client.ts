@@ -42,7 +42,7 @@ export class Client {
   readonly #clock: Clock;
   readonly #step: ReturnType<typeof newSession>;
   readonly #rooms = new Map<string, Room>();
-  readonly #listeners = new Map<string, Set<(...args: any[]) => void>>();
+  readonly #listeners = new Map<unknown, Set<(...args: any[]) => void>>();
   readonly #requests = new Map<string, { done: (frame: Frame) => void; fail: (error: Error) => void }>();
   readonly #inputs: Input[] = [];
   #busy = false;
@@ -78,7 +78,8 @@ export class Client {
     await new Promise<void>((done) => {
       timer = this.#clock.setTimer(done, graceMs);
       this.#settled = () => void Promise.all([...this.#rooms.values()].map((room) => room.saving)).then(() => done());
-      if (!this.#requests.size || this.state.state !== "connected") this.#settled();
+      // Only who is connected, or tries to be, can still be answered.
+      if (!this.#requests.size || !/^[cw]/.test(this.state.state)) this.#settled();
     });
     this.#clock.clearTimer(timer);
     this.#platform?.abort();
@@ -95,14 +96,19 @@ export class Client {
 
   /** Calls `listener` from now on; the function that it returns ends that. */
   on<E extends keyof ClientEvents>(event: E, listener: ClientEvents[E]): () => void {
+    return this.listen(event, listener);
+  }
+
+  /** The same, and for the states of one room by the room itself. @internal */
+  listen(event: unknown, listener: (...args: any[]) => void): () => void {
     let all = this.#listeners.get(event);
     if (!all) this.#listeners.set(event, (all = new Set()));
     all.add(listener);
     return () => void all.delete(listener);
   }
 
-  /** Resolves with what `look` finds, now or after a change of state, and rejects when it throws or the client has ended. @internal */
-  until<T>(look: () => T | undefined): Promise<T> {
+  /** Resolves with what `look` finds, now or after a change of state, the room's too, and rejects when it throws or the client has ended. @internal */
+  until<T>(look: () => T | undefined, room?: Room): Promise<T> {
     const promise = new Promise<T>((done, fail) => {
       const again = () => {
         const { state } = this;
@@ -116,7 +122,7 @@ export class Client {
         }
         for (const off of offs) off();
       };
-      const offs = [this.on("state", again), this.on("room", again)];
+      const offs = [this.listen("state", again), this.listen(room, again)];
       again();
     });
     // Whoever does not wait for it is not told of its failure.
@@ -128,12 +134,13 @@ export class Client {
   request(frame: Frame, again: boolean): Promise<Frame> {
     const id = `c${++this.#requestCount}`;
     return new Promise((done, fail) => {
+      frame = JSON.parse(JSON.stringify(frame)); // what is no JSON fails here
       this.#requests.set(id, { done, fail });
       this.input({ do: "request", id, frame, again });
     });
   }
 
-  #emit(event: keyof ClientEvents, ...args: unknown[]): void {
+  #emit(event: keyof ClientEvents | Room, ...args: unknown[]): void {
     for (const listener of [...(this.#listeners.get(event) ?? [])]) {
       try {
         listener(...args);
@@ -171,7 +178,8 @@ export class Client {
         return room!.moved(effect);
       case "timer":
         this.#clock.clearTimer(this.#timer);
-        if (effect.in_ms !== null) this.#timer = this.#clock.setTimer(() => this.input({ do: "timer" }), effect.in_ms);
+        // Timers of platforms have 31 bits. The session does not mind one that comes early.
+        if (effect.in_ms !== null) this.#timer = this.#clock.setTimer(() => this.input({ do: "timer" }), Math.min(effect.in_ms, 2 ** 31 - 1));
         return;
       case "send":
         this.#emit("frame", "out", effect.frame);
@@ -196,6 +204,7 @@ export class Client {
       case "room": {
         const { do: _, room: _id, ...state } = effect;
         room!.changed(state as RoomState);
+        this.#emit(room!, state);
         return this.#emit("room", room, state);
       }
       case "warn":
@@ -214,7 +223,9 @@ export class Client {
     const { token } = this.#options;
     let answer: Input;
     try {
-      answer = { do: "token", token: (typeof token === "function" ? await token() : token) ?? null };
+      const given = (typeof token === "function" ? await token() : token) || null;
+      if (given && !/^[\w.~-]+$/.test(given)) throw new TypeError("a token has a character that no token has");
+      answer = { do: "token", token: given };
     } catch (e) {
       this.report(e);
       answer = { do: "token_failed", message: String(e) };
@@ -256,7 +267,7 @@ export class Client {
 
   #socketClass(): SocketClass {
     const found = this.#options.WebSocket ?? (globalThis as { WebSocket?: SocketClass }).WebSocket;
-    if (!found) throw new ContinuoError("no_websocket", "there is no WebSocket here: pass one, e.g. that of the package ws, as the option WebSocket");
+    if (!found) throw new ContinuoError("no_websocket", "no WebSocket here: pass one, e.g. of the package ws, as an option");
     return found;
   }
 

@@ -103,7 +103,8 @@ export function newGround(buffer: number) {
     arm(): void {
       if (!changed) return;
       changed = false;
-      const next = Math.min(...[...due.values()].map(({ at }) => at));
+      let next = Infinity;
+      for (const { at } of due.values()) if (at < next) next = at;
       if (next === armed) return;
       armed = next;
       ground.out.push({ do: "timer", in_ms: next === Infinity ? null : Math.max(0, next - ground.now) });

@@ -9,7 +9,8 @@ import type { CursorStore, Position } from "./types.js";
 
 /**
  * Keeps positions in a file of JSON. It is written to the side, synced and renamed over, so it is whole whenever the
- * process dies; positions that come while it is written share the next write. One process at a time may use a file.
+ * process dies; positions that come while it is written share the next write. One process at a time may use a file. A
+ * file that cannot be read or understood is left as it is: nothing is stored, and every attempt is reported.
  */
 export function fileStore(path: string): CursorStore {
   const positions = new Map<string, Position>();
@@ -17,10 +18,14 @@ export function fileStore(path: string): CursorStore {
   let writing: Promise<void> = Promise.resolve();
   let next: Promise<void> | undefined;
 
-  const loaded = () => (read ??= readInto(positions, path));
+  const loaded = () =>
+    (read ??= readInto(positions, path).catch((e) => {
+      read = undefined;
+      throw e;
+    }));
 
   const write = async () => {
-    const aside = `${path}.new`;
+    const aside = `${path}.${process.pid}.new`;
     const file = await open(aside, "w");
     try {
       await file.writeFile(JSON.stringify(Object.fromEntries(positions)));
@@ -46,12 +51,12 @@ export function fileStore(path: string): CursorStore {
       return positions.get(room);
     },
     async save(room, position) {
-      await loaded().catch(() => {}); // load has told of it
+      await loaded();
       positions.set(room, position);
       await flush();
     },
     async delete(room) {
-      await loaded().catch(() => {});
+      await loaded();
       if (positions.delete(room)) await flush();
     },
   };

@@ -39,12 +39,14 @@ export function newRequests(ground: Ground, ready: (frame: Frame) => boolean) {
     flush,
 
     add(id: string, frame: Frame, again: boolean): void {
-      if (!ground.connected || !ready(frame)) {
+      const sent = ground.connected && ready(frame);
+      if (!sent) {
         if (frame.ephemeral) return fail(id, "not_connected", "an ephemeral message does not wait", true);
         if ([...open.values()].filter((other) => !other.sent).length >= mostWaiting) return fail(id, "queue_full", "too many requests wait", true);
       }
-      open.set(id, { id, frame: { ...frame, correlation_id: id }, again, sent: false, tries: 0, at: 0 });
-      flush();
+      frame = { ...frame, correlation_id: id };
+      open.set(id, { id, frame, again, sent, tries: 0, at: 0 });
+      if (sent) ground.send(frame);
     },
 
     /** A frame that may be the answer to one of them; tells whether it was. */

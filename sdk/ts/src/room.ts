@@ -42,6 +42,7 @@ export class Room {
 
   async #join(options: JoinOptions): Promise<RoomState> {
     const join = ++this.#joins;
+    options = JSON.parse(JSON.stringify(options)); // what is no JSON fails here
     const left = () => new ContinuoError("left", "the room was left");
     try {
       this.position = options.cursor ?? this.position ?? (await this.#client.store.load(this.id)) ?? null;
@@ -55,7 +56,7 @@ export class Room {
       if (state.state === "refused") throw new ContinuoError(state.code, state.message);
       if (join !== this.#joins) throw left();
       return state.state === "joining" ? undefined : state;
-    });
+    }, this);
   }
 
   /** Leaves. What was delivered and not yet handled is dropped. */
@@ -124,12 +125,12 @@ export class Room {
 
   /** Calls `listener` on every change of state. */
   onState(listener: (state: RoomState) => void): () => void {
-    return this.#client.on("room", (room, state) => room === this && listener(state));
+    return this.#client.listen(this, listener);
   }
 
   /**
-   * The events as an iterator; an event counts as handled when the next one is asked for. What is not asked for waits,
-   * here and then at the server. There may be one at a time, and no handler beside it.
+   * The events as an iterator; an event counts as handled when the next one is asked for, or the loop ends. What is not
+   * asked for waits, here and then at the server. There may be one at a time, and no handler beside it.
    */
   async *events(): AsyncGenerator<RoomEvent, void, void> {
     this.#free(this.#iterator || this.#handlers.size);
@@ -139,8 +140,11 @@ export class Room {
         const event = this.#queue.shift();
         if (event) {
           const leaves = this.#leaves;
-          yield event;
-          this.#handled(event, leaves);
+          try {
+            yield event;
+          } finally {
+            this.#handled(event, leaves);
+          }
         } else if (iterator.over) return;
         else await new Promise<void>((wake) => (iterator.wake = wake));
       }
@@ -151,7 +155,7 @@ export class Room {
 
   /** Events go to handlers or to one iterator. */
   #free(taken: unknown): void {
-    if (taken) throw new ContinuoError("taken", "the room's events are taken already");
+    if (taken) throw new ContinuoError("busy", "the room's events are taken already");
   }
 
   #write(kind: string, message: Send & { message_id?: string; name?: string }): Promise<Accepted> {

@@ -178,7 +178,7 @@ export class Server {
       response = await (this.#options.fetch ?? fetch)(url, {
         method,
         ...(body && { body, headers: { "Content-Type": "application/json" } }),
-        redirect: "error",
+        redirect: "manual", // a signature holds for one address
         signal: AbortSignal.timeout(this.#options.timeoutMs ?? 10_000),
       });
       text = await response.text();

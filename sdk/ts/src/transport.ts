@@ -70,12 +70,12 @@ const get = <T>(url: URL, token: string | null, fetch: Fetch, ms: number, use: (
 /** All pages of a snapshot as one. The token goes to the server's own origin only. */
 export async function loadSnapshot(url: URL, base: URL, token: string | null, fetch: Fetch): Promise<Position & { items: unknown[] }> {
   const items: unknown[] = [];
-  for (let first: any; ; ) {
+  for (let first: any, pages = 1; ; pages++) {
     const page: any = await get(url, url.origin === base.origin ? token : null, fetch, 30_000, (response) => response.json());
     first ??= page;
     // All pages are of the same moment.
     const position = asPosition(page);
-    if (!position || position.event_id !== first.event_id) throw new ContinuoError("snapshot_failed", `no snapshot from ${url}`, true);
+    if (!position || position.event_id !== first.event_id || position.stream_id !== first.stream_id || pages > 1000) throw new ContinuoError("snapshot_failed", `no snapshot from ${url}`, true);
     for (const message of page.messages) items.push(message);
     if (!page.has_more) return { ...first, items };
     url.searchParams.set("cursor", page.next_cursor);

@@ -239,8 +239,8 @@ describe("events", () => {
     const { room } = await platform.joined();
     const seen: RoomEvent[] = [];
     const taking = (async () => { for await (const event of room.events()) seen.push(event); })();
-    assert.throws(() => room.onEvent(() => {}), { code: "taken" });
-    await assert.rejects(room.events().next(), { code: "taken" });
+    assert.throws(() => room.onEvent(() => {}), { code: "busy" });
+    await assert.rejects(room.events().next(), { code: "busy" });
     platform.message(1);
     platform.message(1);
     platform.message(2);

@@ -34,6 +34,12 @@ describe("repetitions", () => {
     assert.equal(new Set(calls.map((c) => c.body.idempotency_key)).size, 1);
   });
 
+  test("a redirection is an error, and is not followed", async () => {
+    const { server, calls } = scripted([() => new Response(null, { status: 307, headers: { Location: "http://elsewhere.example/" } })]);
+    await assert.rejects(server.publish("a", "e", 1), { code: "http_307", retryable: false });
+    assert.equal(calls.length, 1);
+  });
+
   test("tries are bounded, and what cannot help is not tried", async () => {
     const never = scripted([broken, broken, broken], { tries: 3 });
     await assert.rejects(never.server.publish("a", "e", 1), { code: "outcome_unknown", retryable: true, message: /ECONNRESET/ });

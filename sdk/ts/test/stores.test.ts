@@ -1,6 +1,6 @@
 import { fileStore } from "@continuo-rt/client/node";
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -23,7 +23,7 @@ describe("fileStore", () => {
     assert.deepEqual(await again.load("b"), at(7));
     await again.delete("b");
     assert.equal(await fileStore(file).load("b"), undefined);
-    assert.ok(!existsSync(`${file}.new`));
+    assert.deepEqual(readdirSync(dir).filter((name) => name.endsWith(".new")), []);
   });
 
   test("is whole after each of many saves at once, and ends with the newest", async () => {
@@ -37,15 +37,29 @@ describe("fileStore", () => {
     assert.deepEqual(await fileStore(file).load("a"), at(199));
   });
 
-  test("a damaged file is told, and replaced by the next save", async () => {
+  test("a damaged file is told, and left as it is", async () => {
     for (const damage of ["", "{", "[]x", '{"a":{"stream_id":7}}', '{"a":null}']) {
       const file = path();
       writeFileSync(file, damage);
       const store = fileStore(file);
       await assert.rejects(async () => store.load("a"), { message: new RegExp(`${file} is damaged`) });
-      await store.save("a", at(3));
-      assert.deepEqual(await fileStore(file).load("a"), at(3));
+      await assert.rejects(async () => store.save("a", at(3)), { message: /damaged/ });
+      await assert.rejects(async () => store.delete("a"), { message: /damaged/ });
+      assert.equal(readFileSync(file, "utf8"), damage);
     }
+  });
+
+  test("a file that could not be read for a while loses nothing", async () => {
+    const file = path();
+    await fileStore(file).save("a", at(1));
+    const store = fileStore(file);
+    renameSync(file, `${file}.away`);
+    mkdirSync(file);
+    await assert.rejects(async () => store.save("b", at(2)), { code: "EISDIR" });
+    rmSync(file, { recursive: true });
+    renameSync(`${file}.away`, file);
+    await store.save("b", at(2));
+    assert.deepEqual(await fileStore(file).load("a"), at(1));
   });
 
   test("a folder that is not there fails each save, and not for ever", async () => {
