@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,7 +65,8 @@ func New(base string, o Options) *Client {
 func (c *Client) Connect() { c.step(session.Input{Do: session.Connect}) }
 
 // Close ends the client: it waits until what was asked for is answered, or ctx is done (5 s if ctx has no deadline),
-// says goodbye, stores the cursors and ends all iterators. The error is ctx's if it was done first.
+// says goodbye, stores the cursors and ends all iterators. The error is ctx's if it was done first. A handler, callback or
+// store that does not return is waited for until then, too, and left behind.
 func (c *Client) Close(ctx context.Context) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -80,17 +82,39 @@ func (c *Client) Close(ctx context.Context) error {
 	}
 	c.mu.Unlock()
 	c.state.end()
-	c.tasks.Wait()
-	return err
+	return errors.Join(err, c.await(ctx))
+}
+
+// await waits for all goroutines, until ctx is done, but for a goodbye at least.
+func (c *Client) await(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() {
+		c.tasks.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+	}
+	goodbye := time.NewTimer(2 * closeWithin)
+	defer goodbye.Stop()
+	select {
+	case <-ended:
+		return nil
+	case <-goodbye.C:
+		return ctx.Err()
+	}
 }
 
 // drain lets nothing new begin and waits for the end of what has.
 func (c *Client) drain(ctx context.Context) error {
 	c.mu.Lock()
 	c.closing = true
-	if len(c.calls) == 0 || c.machine.State().State == session.StateClosed {
+	state := c.machine.State().State
+	if answered := state == session.StateConnected || state == session.StateConnecting || state == session.StateWaiting; len(c.calls) == 0 || !answered {
 		c.mu.Unlock()
-		return nil
+		return nil // only who is connected, or tries to be, can still be answered
 	}
 	if c.idle == nil {
 		c.idle = make(chan struct{})
@@ -202,6 +226,8 @@ func (c *Client) report(err error) {
 	}
 }
 
+const maxTimerMS = 24 * 60 * 60 * 1000
+
 func (c *Client) setTimer(ms int64) {
 	if c.stop != nil {
 		c.stop()
@@ -212,7 +238,8 @@ func (c *Client) setTimer(ms int64) {
 		return
 	}
 	alarm := c.alarm
-	c.stop = c.o.Clock.AfterFunc(time.Duration(ms)*time.Millisecond, func() {
+	// A Duration holds fewer milliseconds than a server can name. The session does not mind a timer that comes early.
+	c.stop = c.o.Clock.AfterFunc(time.Duration(min(ms, maxTimerMS))*time.Millisecond, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.alarm == alarm {
@@ -230,11 +257,24 @@ func (c *Client) askToken() {
 	}
 	c.tasks.Go(func() {
 		token, err := c.o.Token(c.ctx)
+		if err == nil && !sayable(token) {
+			token, err = "", errors.New("a token has a character that no token has")
+		}
 		if err != nil && c.ctx.Err() == nil {
 			c.report(&tokenError{err})
 		}
 		c.answerToken(asked, token, err)
 	})
+}
+
+// sayable reports whether a token has only what tokens are made of.
+func sayable(token string) bool {
+	for _, b := range []byte(token) {
+		if !('a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9' || strings.IndexByte("-._~", b) >= 0) {
+			return false
+		}
+	}
+	return true
 }
 
 type tokenError struct{ err error }

@@ -45,6 +45,8 @@ func (s *script) write(text []byte) error {
 	return nil
 }
 
+func (s *script) expire() {}
+
 func (s *script) close(code int) {
 	s.once.Do(func() {
 		s.end <- code

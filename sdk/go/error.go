@@ -1,7 +1,7 @@
 package continuo
 
 // Error is why something that was asked for did not happen. Codes are those of the protocol's server.error, and of the
-// client itself: "closed", "not_connected", "queue_full", "outcome_unknown", "busy".
+// client itself: "closed", "left", "not_connected", "queue_full", "outcome_unknown", "busy", and the reason for which it has stopped.
 type Error struct {
 	Code      string
 	Message   string

@@ -144,5 +144,6 @@ func (c *Client) hangUp(code int) {
 		c.tasks.Go(func() { socket.close(code) }) // what waits to be written would wait for ever
 		return
 	}
+	socket.expire() // a write that blocks must not keep the goodbye from its turn
 	l.out.do(func() { socket.close(code) })
 }

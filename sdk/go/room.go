@@ -1,6 +1,7 @@
 package continuo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -20,6 +21,7 @@ type Room struct {
 
 	// Guarded by the client's lock.
 	position *Cursor            // that was stored last, or is about to be
+	leaves   int                // counts calls of Leave
 	loads    int                // counts snapshots
 	stopLoad context.CancelFunc // of the one under way; nil: none is
 }
@@ -81,8 +83,8 @@ type Join struct {
 }
 
 // Join joins the room, and joins it again on every connection until Leave. It resumes where this client's store says that
-// it was. Join returns when the room is joined, with an *Error when the server refuses it or the client stops, or when
-// ctx is done; then it goes on trying.
+// it was. Join returns when the room is joined, with an *Error when the server refuses it, the room is left ("left") or the
+// client stops (the State's Reason), or when ctx is done; then it goes on trying.
 func (r *Room) Join(ctx context.Context, j Join) error {
 	c := r.client
 	in := session.Input{Do: session.JoinRoom, Room: r.name, Join: session.Join{Presence: j.Presence, Events: j.Events, Rewind: j.Rewind}}
@@ -93,6 +95,9 @@ func (r *Room) Join(ctx context.Context, j Join) error {
 		}
 		in.Join.PresenceData = data
 	}
+	c.mu.Lock()
+	leaves := r.leaves
+	c.mu.Unlock()
 	at, ok := r.Position()
 	if !ok {
 		var err error
@@ -108,6 +113,10 @@ func (r *Room) Join(ctx context.Context, j Join) error {
 	if c.closing {
 		c.mu.Unlock()
 		return &Error{Code: "closed", Message: "the client is closed"}
+	}
+	if leaves != r.leaves {
+		c.mu.Unlock()
+		return errLeft
 	}
 	if ok && r.position == nil {
 		r.position = &at
@@ -137,12 +146,12 @@ func (r *Room) joined(ctx context.Context) error {
 		case session.RoomLive, session.RoomResuming, session.RoomSnapshot, session.RoomBehind:
 			return nil
 		case session.RoomLeft:
-			return &Error{Code: "closed", Message: "the room was left"}
+			return errLeft
 		}
 	}
 	select {
 	case s := <-stopped:
-		return &Error{Code: "closed", Message: "the client has " + s.State + " " + s.Reason}
+		return &Error{Code: cmp.Or(s.Reason, "closed"), Message: "the client is " + s.State}
 	default:
 	}
 	if err := ctx.Err(); err != nil && r.client.ctx.Err() == nil {
@@ -152,7 +161,15 @@ func (r *Room) joined(ctx context.Context) error {
 }
 
 // Leave leaves the room. What was handed over and not handled yet comes again if it is joined later.
-func (r *Room) Leave() { r.client.step(session.Input{Do: session.LeaveRoom, Room: r.name}) }
+func (r *Room) Leave() {
+	c := r.client
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r.leaves++
+	c.locked(session.Input{Do: session.LeaveRoom, Room: r.name})
+}
+
+var errLeft = &Error{Code: "left", Message: "the room was left"}
 
 // Send is a message to be sent. Payload is any value that encoding/json can encode, and wins over Text; a message with an
 // Event may have neither.

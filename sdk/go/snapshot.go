@@ -2,10 +2,12 @@ package continuo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/continuo-rt/continuo/sdk/go/session"
 	"github.com/continuo-rt/continuo/sdk/go/wire"
@@ -72,6 +74,7 @@ func (r *Room) ownSnapshot(ctx context.Context, need SnapshotNeeded) {
 const (
 	pageSize = 500
 	maxPage  = 64 << 20
+	maxPages = 1000
 )
 
 // loadSnapshot reads all pages of a snapshot as one.
@@ -84,26 +87,42 @@ func (c *Client) loadSnapshot(ctx context.Context, need SnapshotNeeded, token st
 		}
 		address = c.plain.ResolveReference(to)
 	}
-	if address.Scheme != c.plain.Scheme || address.Host != c.plain.Host {
+	if origin(address) != origin(c.plain) {
 		token = "" // it is for this server alone
 	}
 	var all *Event
 	cursor := ""
-	for {
+	for range maxPages {
 		page, err := c.loadPage(ctx, *address, token, cursor)
 		if err != nil {
 			return nil, err
 		}
-		if all == nil {
+		switch {
+		case all == nil:
 			all = page
-		} else {
+		case page.StreamID != all.StreamID || page.EventID != all.EventID:
+			return nil, errors.New("the pages of a snapshot are of different moments")
+		default:
 			all.Items = append(all.Items, page.Items...)
 		}
-		if cursor = page.NextCursor; !page.HasMore || cursor == "" {
+		if !page.HasMore {
 			all.RoomID, all.Reason, all.HasMore, all.NextCursor = need.Room, need.Reason, false, ""
 			return all, nil
 		}
+		if cursor = page.NextCursor; cursor == "" {
+			break
+		}
 	}
+	return nil, errors.New("a snapshot that has no end")
+}
+
+// origin is the scheme, host and port of an address.
+func origin(u *url.URL) [3]string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	return [3]string{u.Scheme, strings.ToLower(u.Hostname()), port}
 }
 
 func (c *Client) loadPage(ctx context.Context, address url.URL, token, cursor string) (*Event, error) {

@@ -88,7 +88,7 @@ func TestStoppedUntilConnect(t *testing.T) {
 			t.Errorf("the state is %+v", s)
 		}
 		var e *Error
-		if err := w.Room("a").Join(t.Context(), Join{}); !errors.As(err, &e) || e.Code != "closed" {
+		if err := w.Room("a").Join(t.Context(), Join{}); !errors.As(err, &e) || e.Code != "forbidden" {
 			t.Errorf("joined with %v", err)
 		}
 		if _, err := w.Room("a").Send(t.Context(), Send{Text: "x"}); !errors.As(err, &e) || e.Code != "closed" {

@@ -24,6 +24,8 @@ type transport interface {
 	write(text []byte) error
 	// close says why, and ends read and write within a second or so.
 	close(code int)
+	// expire ends write, also one that blocks, within a second or so.
+	expire()
 }
 
 // refusal is the error of a handshake that was answered by something else than a WebSocket.
@@ -133,7 +135,8 @@ func (s *socket) read() ([]byte, error) {
 			return nil, s.ended(1006, err)
 		}
 		if h.Rsv != 0 || h.Masked || h.OpCode.IsReserved() || h.OpCode.IsControl() && (!h.Fin || h.Length > ws.MaxControlFramePayloadSize) {
-			return nil, s.ended(1002, errors.New("a frame that is none of the WebSocket protocol"))
+			// That is no word of the server: something between may have garbled it.
+			return nil, s.ended(1006, errors.New("a frame that is none of the WebSocket protocol"))
 		}
 		if h.Length > int64(maxMessage-len(s.message)) {
 			return nil, s.ended(1009, errors.New("a message that is too large"))
@@ -212,9 +215,11 @@ func (a *appender) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+func (s *socket) expire() { _ = s.conn.SetDeadline(time.Now().Add(closeWithin)) }
+
 // close says the code and lets the server answer, but not for long.
 func (s *socket) close(code int) {
-	_ = s.conn.SetDeadline(time.Now().Add(closeWithin))
+	s.expire()
 	var payload [2]byte
 	binary.BigEndian.PutUint16(payload[:], uint16(code))
 	if s.frame(ws.OpClose, payload[:]) != nil {

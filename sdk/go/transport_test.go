@@ -108,8 +108,8 @@ func TestWhatServersDoToAWebSocket(t *testing.T) {
 		{"a close without a code", closeBy(), State{State: "waiting", RetryInMS: 250, Attempt: 2, Code: 1005}},
 		{"the connection is cut", func(net.Conn) {}, State{State: "waiting", RetryInMS: 250, Attempt: 2, Code: 1006}},
 		{"cut in a frame", func(conn net.Conn) { _, _ = conn.Write([]byte{0x81, 100, '{'}) }, State{State: "waiting", RetryInMS: 250, Attempt: 2, Code: 1006}},
-		{"a masked frame", header(ws.Header{Fin: true, OpCode: ws.OpText, Masked: true}), State{State: "stopped", Reason: "rejected", Code: 1002}},
-		{"reserved bits", header(ws.Header{Fin: true, OpCode: ws.OpText, Rsv: 4}), State{State: "stopped", Reason: "rejected", Code: 1002}},
+		{"a masked frame", header(ws.Header{Fin: true, OpCode: ws.OpText, Masked: true}), State{State: "waiting", RetryInMS: 250, Attempt: 2, Code: 1006}},
+		{"reserved bits", header(ws.Header{Fin: true, OpCode: ws.OpText, Rsv: 4}), State{State: "waiting", RetryInMS: 250, Attempt: 2, Code: 1006}},
 		{"too large", header(ws.Header{Fin: true, OpCode: ws.OpText, Length: 1 << 40}), State{State: "stopped", Reason: "too_large", Code: 1009}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

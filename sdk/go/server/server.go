@@ -45,6 +45,9 @@ func New(base, app, key, secret string, o Options) *Server {
 	if o.HTTP == nil {
 		o.HTTP = &http.Client{Timeout: 10 * time.Second}
 	}
+	client := *o.HTTP
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // a signature holds for one address
+	o.HTTP = &client
 	if o.Tries == 0 {
 		o.Tries = 6
 	}
