@@ -1,4 +1,4 @@
-"""What a backend does: python backend.py URL APP KEY SECRET. Publishes, changes, reads, and mints a token."""
+"""What a backend does: python backend.py [URL APP KEY SECRET], by default those of development mode."""
 
 import asyncio
 import sys
@@ -6,7 +6,9 @@ import sys
 from continuo_realtime.server import Server
 
 
-async def main(url: str, app: str, key: str, secret: str) -> None:
+async def main(
+    url: str = "http://127.0.0.1:6001", app: str = "app-id", key: str = "app-key", secret: str = "app-secret"
+) -> None:
     server = Server(url, app, key, secret)
     first = await server.publish("lobby", "an order came in")
     await server.update("lobby", first["message_serial"], "an order came in, and was paid")

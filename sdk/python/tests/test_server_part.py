@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
@@ -112,7 +112,7 @@ async def test_it_is_given_up_after_some_tries(scripted: Scripted) -> None:
 
 
 async def test_what_is_refused_is_not_repeated(scripted: Scripted) -> None:
-    scripted.answers = [(409, '{"error":"lost","code":"conflict","status":409,"version":4}')]
+    scripted.answers = [(409, '{"error":"lost","code":"conflict","status":409,"current_version":4}')]
     with pytest.raises(ContinuoError) as failed:
         await backend(scripted, Sleeper()).update("a", "1", "x", if_version=2)
     assert (failed.value.code, failed.value.version, failed.value.retryable) == ("conflict", 4, False)
@@ -209,3 +209,16 @@ async def test_against_the_real_server(tmp_path: Path) -> None:
             await Server(real.url, "app", "key", "wrong").history("b")
     finally:
         real.end()
+
+
+async def test_below_a_path_the_signature_is_that_of_the_path_that_the_server_sees(scripted: Scripted) -> None:
+    scripted.answers = [(200, POSITION)]
+    server = Server(f"{scripted.url}/base/", "app", "key", "secret")
+    await server.publish("a b", "x")
+    method, path, _ = scripted.asked[0]
+    parts = urlsplit(path)
+    assert parts.path == "/base/apps/app/events"
+    query = dict(parse_qsl(parts.query))
+    signature = query.pop("auth_signature")
+    signed = f"{method}\n/apps/app/events\n" + "&".join(f"{name}={value}" for name, value in sorted(query.items()))
+    assert signature == hmac.new(b"secret", signed.encode(), hashlib.sha256).hexdigest()

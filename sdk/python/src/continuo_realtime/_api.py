@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from .errors import ContinuoError
 from .transport import retry_after_ms
@@ -48,7 +48,7 @@ class Answer:
 
     def error(self) -> ContinuoError:
         unknown = "outcome_unknown" if self.status == 0 or self.status >= 500 else f"http_{self.status}"
-        code, version = self.body.get("code"), self.body.get("version")
+        code, version = self.body.get("code"), self.body.get("current_version")
         text = self.body.get("error")
         return ContinuoError(
             code if isinstance(code, str) else unknown,
@@ -70,13 +70,11 @@ _opener = urllib.request.build_opener(_NoRedirects)
 def call(credentials: Credentials, method: str, path: str, query: dict[str, str], body: bytes | None) -> Answer:
     """Calls; `path` is below the app, percent-encoded."""
     target = f"/apps/{quote(credentials.app, safe='')}{path}"
-    # What is signed is the path as the server sees it.
-    signed_path = urlsplit(credentials.url).path + target
     query = query | {"auth_key": credentials.key, "auth_timestamp": str(int(time.time())), "auth_version": "1.0"}
     if body:
         query["body_md5"] = hashlib.md5(body, usedforsecurity=False).hexdigest()
     text = "&".join(f"{name.lower()}={value}" for name, value in sorted(query.items()))
-    signed = f"{method}\n{signed_path}\n{text}".encode()
+    signed = f"{method}\n{target}\n{text}".encode()
     query["auth_signature"] = hmac.new(credentials.secret.encode(), signed, hashlib.sha256).hexdigest()
     headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {})
     request = urllib.request.Request(

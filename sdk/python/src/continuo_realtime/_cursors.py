@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from .errors import ContinuoError
 from .stores import CursorStore, Position, is_position
+
+MOMENT = 1.0  # seconds
 
 
 class CursorWriter:
@@ -43,7 +46,11 @@ class CursorWriter:
             if self._pending.get(room) is position:
                 del self._pending[room]
 
-    async def close(self) -> None:
-        """Waits until all is stored."""
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
+    async def close(self, timeout: float) -> None:
+        """Waits until all is stored, or it takes too long."""
+        if self._task is None or self._task.done():
+            return
+        await asyncio.wait([self._task], timeout=timeout)
+        if self._task.cancel():
+            await asyncio.wait([self._task], timeout=MOMENT)
+            self._report(ContinuoError("warning", f"the positions of {len(self._pending)} rooms were not stored"))

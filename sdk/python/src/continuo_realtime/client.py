@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import logging
 import random as chance
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
@@ -16,13 +17,14 @@ from ._cursors import CursorWriter
 from ._link import Link
 from ._version import __version__
 from .codec import Frame
-from .errors import ContinuoError
+from .errors import ContinuoError, stopped
 from .room import Room, SnapshotHandler
 from .session import Session
 from .stores import CursorStore, MemoryStore
 from .transport import Address, Clock, Handle, LoopClock, Transport, WebTransport
 
 MOMENT = 1.0  # seconds
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]+")
 log = logging.getLogger("continuo_realtime")
 
 TokenSource = str | Callable[[], str | Awaitable[str | None] | None] | None
@@ -136,7 +138,7 @@ class Client:
 
     async def close(self, timeout: float = 5.0) -> None:
         """Ends the client: what is under way is answered first, and the events that are being handled are, if that takes no longer
-        than `timeout` seconds. Then positions are stored."""
+        than `timeout` seconds. Then positions are stored, and a store that does not return is given up."""
         if self._closing:
             return
         self._closing = True
@@ -148,7 +150,7 @@ class Client:
             await asyncio.gather(*(room._end(left) for room in self._rooms.values()))
         finally:
             self._step(inputs.Close())
-            await self._cursors.close()
+            await self._cursors.close(max(MOMENT, deadline - asyncio.get_running_loop().time()))
             await self._link.close()
             await end_tasks([*self._tasks, self._token_task])
 
@@ -301,20 +303,14 @@ class Client:
             token = await resolve(self._token()) if callable(self._token) else self._token
             if token is not None and not isinstance(token, str):
                 raise TypeError(f"a token is a str, not a {type(token).__name__}")
-            if token is not None and not (token.isascii() and token.isprintable()):
+            if token and not _TOKEN.fullmatch(token):
                 raise ValueError("a token has a character that no token has")
         except Exception as error:
             self._report(error)
             self._step(inputs.TokenFailed(str(error) or type(error).__name__))
         else:
-            self._current_token = token
-            self._step(inputs.Token(token))
-
-
-def stopped(state: State) -> ContinuoError:
-    """Why nothing more can be had from a client in this state."""
-    code = state.get("reason", "closed")
-    return ContinuoError(code, f"the client is {state['state']}", status=state.get("code"))
+            self._current_token = token or None
+            self._step(inputs.Token(token or None))
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any] | None]) -> None:

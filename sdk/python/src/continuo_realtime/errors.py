@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class ContinuoError(Exception):
     """What a server answered, or what the library found: a code to decide by, and a message to read.
@@ -19,3 +21,13 @@ class ContinuoError(Exception):
         self.retryable = retryable
         self.version = version
         self.status = status
+
+
+def stopped(state: dict[str, Any]) -> ContinuoError:
+    """Why nothing more can be had from a client in this state."""
+    code = state.get("reason", "closed")
+    return ContinuoError(code, f"the client is {state['state']}", status=state.get("code"))
+
+
+def busy() -> ContinuoError:
+    return ContinuoError("busy", "the room's events are taken by another handler or iterator")

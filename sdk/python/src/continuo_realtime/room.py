@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 from . import codec, inputs
 from .codec import Frame
 from .effects import FetchSnapshot
-from .errors import ContinuoError
+from .errors import ContinuoError, busy, stopped
 from .stores import Position
 from .transport import load_snapshot
 
@@ -141,7 +141,7 @@ class Room:
         found = None if cursor is None else dict(cursor)
         self._client._step(inputs.Join(self.name, presence, presence_data, events, rewind, found))
         if self._client.state["state"] == "stopped":
-            self._give_up(ContinuoError("closed", "the client has stopped: connect it again"))
+            self._give_up(stopped(self._client.state))
         if self._state["state"] in ("joining", "refused", "left"):
             await asyncio.shield(settled)
 
@@ -245,13 +245,23 @@ class Room:
 
     async def __anext__(self) -> Event:
         """The next event; the one before counts as handled. Ends when the room is left or the client closed."""
+        if self._handler is not None or self._arrived is not None:
+            raise busy()
+        event = await self._next()
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    async def _next(self) -> Event | None:
         self._handled()
         while not self._queue:
             if self._ended:
-                raise StopAsyncIteration
-            if self._arrived is None:
-                self._arrived = asyncio.get_running_loop().create_future()
-            await asyncio.shield(self._arrived)
+                return None
+            self._arrived = asyncio.get_running_loop().create_future()
+            try:
+                await self._arrived
+            finally:
+                self._arrived = None
         self._taken = self._queue.popleft()
         return self._taken
 
@@ -262,6 +272,8 @@ class Room:
     def on_event(self, handler: EventHandler) -> None:
         """Gives every event to a function, which may be asynchronous, one after the other. One that raises is reported, and its event
         counts as handled. Another handler takes the place of the one before."""
+        if self._handler is None and self._arrived is not None:
+            raise busy()
         self._handler = handler
         self._start_worker()
 
@@ -270,7 +282,7 @@ class Room:
             self._worker = asyncio.ensure_future(self._work())
 
     async def _work(self) -> None:
-        async for event in self:
+        while (event := await self._next()) is not None:
             assert self._handler is not None
             try:
                 result = self._handler(event)
@@ -301,9 +313,8 @@ class Room:
             self._wake()
 
     def _wake(self) -> None:
-        arrived, self._arrived = self._arrived, None
-        if arrived is not None and not arrived.done():
-            arrived.set_result(None)
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
 
     def _moved(self, stream_id: str, event_id: int) -> None:
         self._position = {"stream_id": stream_id, "event_id": event_id}

@@ -96,7 +96,7 @@ def is_position(value: object) -> bool:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    side = path.with_name(f"{path.name}.new")
+    side = path.with_name(f"{path.name}.{os.getpid()}.new")
     with open(side, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

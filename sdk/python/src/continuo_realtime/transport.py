@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Any, Protocol
-from urllib.parse import SplitResult, quote, urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -202,9 +202,9 @@ class Address:
         if parts.scheme not in schemes or not parts.netloc:
             raise ValueError(f"{url!r} is no http, https, ws or wss URL")
         socket = schemes[parts.scheme]
-        self._app = {"app": app} if app else {}
+        self._query = dict(parse_qsl(parts.query)) | ({"app": app} if app else {})
         base = f"{parts.netloc}{parts.path.rstrip('/')}"
-        self.socket = f"{socket}://{base}/rooms" + (f"?{urlencode(self._app)}" if self._app else "")
+        self.socket = with_query(f"{socket}://{base}/rooms", self._query)
         self._http = f"{'https' if socket == 'wss' else 'http'}://{base}"
 
     def snapshot(self, room: str, url: str) -> tuple[str, bool]:
@@ -215,7 +215,7 @@ class Address:
         if parts.scheme not in ("http", "https"):
             raise ValueError(f"{url!r} is no http or https URL")
         same = _origin(parts) == _origin(base)
-        return (with_query(found, self._app) if same else found), same
+        return (with_query(found, self._query) if same else found), same
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int]:
