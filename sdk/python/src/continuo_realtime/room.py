@@ -247,8 +247,7 @@ class Room:
         """The next event; the one before counts as handled. Ends when the room is left or the client closed."""
         if self._handler is not None or self._arrived is not None:
             raise busy()
-        event = await self._next()
-        if event is None:
+        if (event := await self._next()) is None:
             raise StopAsyncIteration
         return event
 
