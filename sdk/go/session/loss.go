@@ -98,5 +98,6 @@ func (m *Machine) stop(reason string, code int) {
 	c.phase, c.line, c.renewing, c.unwanted, c.after = stopped, newLine(), false, 0, -1
 	m.setState(State{State: StateStopped, Reason: reason, Code: code})
 	m.forgetJoins()
+	m.loseRequests()
 	m.endRequests("the client has stopped: " + reason)
 }

@@ -36,7 +36,7 @@ func (q *requests) due(m *Machine) int64 {
 	next := int64(never)
 	if m.conn.phase == connected {
 		for _, r := range q.waiting {
-			if r.notAt > m.now {
+			if r.notAt > m.now || m.ready(r) { // also one whose time has come, and whose timer has not
 				next = min(next, r.notAt)
 			}
 		}

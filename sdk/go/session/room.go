@@ -71,14 +71,14 @@ func (m *Machine) join(name string, options Join) {
 	if r == nil {
 		r = &room{name: name, seen: -1, retryAt: never, joinedAt: never}
 		r.snap.fetchAt = never
-		if c := options.Cursor; c != nil {
-			r.stream, r.seen, r.cursor = c.StreamID, c.EventID, *c
-		}
 		m.rooms[name], m.order = r, append(m.order, r)
 	} else if r.options = options; !r.refused {
 		return
 	}
 	r.options, r.refused = options, false
+	if c := options.Cursor; c != nil && r.seen < 0 {
+		r.stream, r.seen, r.cursor = c.StreamID, c.EventID, *c
+	}
 	m.setRoom(r, RoomState{State: RoomJoining})
 	if m.conn.joinable() {
 		m.sendJoin(r)

@@ -48,7 +48,7 @@ class Requests:
     def _ready(self, one: _Pending) -> bool:
         room = one.frame.get("room_id")
         if room is not None and self._rooms.wanted(room):
-            return self._rooms.joined(room)
+            return self._core.greeted and self._rooms.joined(room)
         return self._core.greeted and not one.frame.get("ephemeral")
 
     def _send(self, one: _Pending) -> None:
@@ -67,7 +67,7 @@ class Requests:
     def answer(self, frame: Frame) -> bool:
         """Whether a frame was the answer to a request."""
         one = self._pending.get(frame["correlation_id"])
-        if one is None:
+        if one is None or not one.sent:
             return False
         if frame["kind"] != "server.error":
             self._drop(one.id)
@@ -84,7 +84,10 @@ class Requests:
         delay = self._core.delay(one.tries, at_least)
         one.tries += 1
         one.sent, one.rests_until = False, self._core.now + delay
-        self._core.wake(f"request {one.id}", delay, self.flush)
+        if delay > 0:
+            self._core.wake(f"request {one.id}", delay, self.flush)
+        else:
+            self.flush()
 
     def connected(self) -> None:
         """What rests goes on resting, what does not is sent."""

@@ -76,6 +76,8 @@ class Room:
     # Joining and leaving.
 
     def begin(self) -> None:
+        if self._place.seen is None:
+            self._place = Place(self._core, self._name, self.options.cursor)
         self._become("joining")
         self.send_join()
 
@@ -172,6 +174,8 @@ class Room:
         elif kind == "server.error" and said == self._join_id:
             self._join_id = None
             self._turned_away(frame)
+        elif kind == "server.error":
+            self._core.warn_of(frame)
 
     def _joined(self, frame: Frame) -> None:
         self.joined = True

@@ -61,7 +61,7 @@ class Session:
         self._heartbeat_ms = HEARTBEAT_MS
         self._greeted_at: int | None = None  # when the connection that is there said its first hello
         self._heard_at = 0
-        self._pinged_at = 0
+        self._heard = False  # something was, since the ping
         self._pinging = False
         self._offline_now = False  # the platform has no network
         self._retry_at = 0
@@ -188,7 +188,7 @@ class Session:
             if self._phase in ("dialing", "greeting") and kind in ("server.hello", "server.error"):
                 self._other(kind, frame)
             return
-        self._heard_at = self._core.now
+        self._hear()
         if "correlation_id" in frame and self._requests.answer(frame):
             return
         if (room := frame.get("room_id")) is not None and self._rooms.wanted(room):
@@ -210,8 +210,11 @@ class Session:
 
     def _malformed(self, event: inputs.Malformed) -> None:
         if self._phase in ("greeting", "adopting", "connected"):
-            self._heard_at = self._core.now
+            self._hear()
             self._core.warn(event.message)
+
+    def _hear(self) -> None:
+        self._heard_at, self._heard = self._core.now, True
 
     def _quiet(self) -> None:
         """Looks at how long nothing was read."""
@@ -223,13 +226,13 @@ class Session:
 
     def _ping(self) -> None:
         self._pinging = True
-        self._pinged_at = self._core.now
+        self._heard = False
         self._core.send("client.ping")
         self._core.wake("quiet", PONG_MS, self._unanswered)
 
     def _unanswered(self) -> None:
         self._pinging = False
-        if self._heard_at > self._pinged_at:
+        if self._heard:
             self._quiet()
         else:
             self._silent()
