@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from continuo_realtime import ContinuoError, MemoryStore, Position
+from continuo_realtime import ContinuoError, MemoryStore, Position, transport
 from continuo_realtime.transport import Address
 from fakes import World, message
 from harness import within
@@ -92,3 +92,13 @@ async def test_a_join_says_why_the_client_has_stopped() -> None:
     with pytest.raises(ContinuoError, match="forbidden"):
         await within(world.client.room("b").join())
     await world.client.close(0)
+
+
+def test_an_answer_that_drips_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dripping:
+        def read1(self, _: int) -> bytes:
+            return b" "
+
+    monkeypatch.setattr(transport, "HTTP_TIMEOUT", 0.01)
+    with pytest.raises(TimeoutError):
+        transport._read(Dripping())

@@ -191,8 +191,9 @@ async def test_against_the_real_server(tmp_path: Path) -> None:
         assert await server.publish("a@room;with:,#", "x", idempotency_key="once") == again
         assert (await server.append("a@room;with:,#", first["message_serial"], "!"))["version"] == 2
         assert (await server.update("a@room;with:,#", again["message_serial"], {"n": 1}))["version"] == 2
-        with pytest.raises(ContinuoError, match="conflict"):
+        with pytest.raises(ContinuoError, match="conflict") as lost:
             await server.delete("a@room;with:,#", again["message_serial"], if_version=1)
+        assert lost.value.version == 2
         snapshot = await server.snapshot("a@room;with:,#")
         assert [item["data"] for item in snapshot["items"]] == ["hello!", {"n": 1}]
         put = await server.put("prices", "BTC", {"p": 1}, event="price")

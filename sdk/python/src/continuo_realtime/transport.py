@@ -164,7 +164,7 @@ def get_json(url: str, token: str | None) -> Any:
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
         with urllib.request.urlopen(request, timeout=HTTP_TIMEOUT) as response:
-            body = response.read(MAX_BODY + 1)
+            body = _read(response)
     except urllib.error.HTTPError as error:
         with error:
             raise OSError(f"{_bare(url)}: HTTP {error.code}") from None
@@ -176,6 +176,17 @@ def get_json(url: str, token: str | None) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{_bare(url)}: no JSON: {error}") from error
+
+
+def _read(response: Any) -> bytes:
+    """The whole body, but not for longer than a request may take: a server can send a byte now and then, for ever."""
+    until = time.monotonic() + HTTP_TIMEOUT
+    body = bytearray()
+    while len(body) <= MAX_BODY and (part := response.read1(1 << 16)):
+        body += part
+        if time.monotonic() > until:
+            raise TimeoutError("an answer that takes too long")
+    return bytes(body)
 
 
 def _bare(url: str) -> str:
