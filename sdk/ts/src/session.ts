@@ -119,7 +119,6 @@ export function newSession(client?: string, buffer = 1024) {
     if (phase === "dialing") return firstHello(advice);
     if (ground.connected) return;
     ground.connected = true;
-    refusedWith = 0;
     old = { session_id, session_secret };
     become("connected", { session_id, user_id });
     ground.flush();
@@ -167,7 +166,7 @@ export function newSession(client?: string, buffer = 1024) {
   /** The connection, or the attempt to have one, has ended with this close code or HTTP status, 0 if neither. */
   function lose(code: number, least?: number): void {
     if (ground.now - greetedAt >= patience) {
-      failures = attempt = 0;
+      failures = attempt = refusedWith = 0;
       hurried = false;
     }
     lostWith = code;

@@ -155,7 +155,6 @@ class Session:
             self._greeted(frame)
         elif self._phase == "adopting":
             self._phase = "connected"
-            self._token_refused = False
             self._session = (frame["session_id"], frame.get("session_secret"))
             more = {"user_id": frame["user_id"]} if "user_id" in frame else {}
             self._state("connected", session_id=frame["session_id"], **more)
