@@ -11,13 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/continuo-rt/continuo/test/address"
 	"github.com/continuo-rt/continuo/test/sdk/fault"
 )
 
@@ -70,7 +70,7 @@ type server struct {
 
 func serve(t testing.TB, config string) *server {
 	t.Helper()
-	s := &server{t: t, dir: t.TempDir(), address: "127.0.0.1:0"}
+	s := &server{t: t, dir: t.TempDir(), address: address.Free()}
 	if err := os.WriteFile(filepath.Join(s.dir, "continuo.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -81,8 +81,6 @@ func serve(t testing.TB, config string) *server {
 
 func (s *server) url() string { return "http://" + s.address }
 
-var listening = regexp.MustCompile(`listening\s+http://(\S+)`)
-
 // start runs the server and waits until it says where it listens.
 func (s *server) start() {
 	s.t.Helper()
@@ -91,7 +89,7 @@ func (s *server) start() {
 	}
 }
 
-// run tries again when the server's old port is taken for a moment, by a connection that is going away.
+// run tries again when the server's port is taken for a moment, by a connection that is going away.
 func (s *server) run() error {
 	bin, err := binary()
 	if err != nil {
@@ -109,8 +107,7 @@ func (s *server) run() error {
 			return err
 		}
 		for said := bufio.NewScanner(out); said.Scan(); {
-			if m := listening.FindStringSubmatch(said.Text()); m != nil {
-				s.address = m[1]
+			if strings.Contains(said.Text(), "listening") {
 				go func() { _, _ = io.Copy(io.Discard, out) }()
 				return nil
 			}
