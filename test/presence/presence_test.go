@@ -112,7 +112,8 @@ func (w *world) join(protocol int, user string) *tab {
 	if err != nil {
 		w.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	w.Cleanup(func() { _ = c.Close() }) // and until then nobody collects it, who would close it
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 	x := &tab{w, c, c}
 	if buffered != nil {
 		x.in = buffered

@@ -33,7 +33,8 @@ func (w *world) visit(user string) *guest {
 	if err != nil {
 		w.Fatal(err)
 	}
-	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	w.Cleanup(func() { _ = c.Close() }) // and until then nobody collects it, who would close it
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 	g := &guest{tab: &tab{w, c, c}}
 	if buffered != nil {
 		g.in = buffered
