@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/continuo-rt/continuo/internal/core/session"
 	"github.com/continuo-rt/continuo/internal/core/stream"
 	"github.com/continuo-rt/continuo/internal/run/hub"
 )
@@ -43,20 +44,7 @@ func TestGather(t *testing.T) {
 		}, "3 =2, 4 =3"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, hub.Options{})
-				r.publish(room, "born")
-				one, two := r.client(1<<16), r.client(1<<16)
-				one.live(r.gathering())
-				two.live(r.gathering())
-				c.play(r)
-				time.Sleep(2 * wait)
-				one.expect(c.want)
-				two.expect(c.want)
-				if n := r.hub.Behind(); n != 0 {
-					t.Errorf("behind: %d", n)
-				}
-			})
+			bothRead(t, func(r *rig) session.Encoder { return r.gathering() }, c.play, c.want)
 		})
 	}
 }

@@ -72,22 +72,28 @@ func TestRollup(t *testing.T) {
 		}, "2 a, 3 b, 4 c"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, hub.Options{})
-				r.publish(room, "born")
-				one, two := r.client(1<<16), r.client(1<<16)
-				one.live(r.rolling())
-				two.live(r.rolling())
-				c.play(r)
-				time.Sleep(2 * wait)
-				one.expect(c.want)
-				two.expect(c.want)
-				if n := r.hub.Behind(); n != 0 {
-					t.Errorf("behind: %d", n)
-				}
-			})
+			bothRead(t, func(r *rig) session.Encoder { return r.rolling() }, c.play, c.want)
 		})
 	}
+}
+
+// bothRead expects what two live clients of an encoder have read, when all that may wait has come.
+func bothRead(t *testing.T, enc func(*rig) session.Encoder, play func(*rig), want string) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, hub.Options{})
+		r.publish(room, "born")
+		one, two := r.client(1<<16), r.client(1<<16)
+		one.live(enc(r))
+		two.live(enc(r))
+		play(r)
+		time.Sleep(2 * wait)
+		one.expect(want)
+		two.expect(want)
+		if n := r.hub.Behind(); n != 0 {
+			t.Errorf("behind: %d", n)
+		}
+	})
 }
 
 // A follower that comes while appends wait, one that is full and one that reads from the log get each fragment once.
