@@ -57,7 +57,7 @@ func (b *backend) admit(c *conn.Conn, e session.Admit) session.Admitted {
 	if !ok {
 		return session.Admitted{Err: fault.New(fault.AppNotFound, "there is no app %q", e.App)}
 	}
-	if err := n.Sessions().Admit(a.ID, c, a.Limits.Connections, e.User, e.Limit); err != nil {
+	if err := n.Admit(a.ID, c, a.Limits.Connections, e.User, e.Limit); err != nil {
 		return session.Admitted{Err: err}
 	}
 	b.face.app = a

@@ -94,7 +94,7 @@ func (g *Gateway) serve(w *ws.Conn, id string, f face) {
 	w.Bind(c)
 	if f.app == nil {
 		g.lobby.enter(c)
-	} else if err := g.opts.Node.Sessions().Add(f.app.ID, c, f.limit); err != nil {
+	} else if err := g.opts.Node.Admit(f.app.ID, c, f.limit, "", 0); err != nil {
 		go f.refused()
 		return
 	}

@@ -44,13 +44,29 @@ func (n *Node) Apps() *app.Registry { return n.apps.Load() }
 // disabled now, are told to come back, and learn at the door what has become of it.
 func (n *Node) SetApps(r *app.Registry) {
 	for old := range n.apps.Swap(r).All() {
-		if a, ok := r.ByID(old.ID); ok && a.Enabled {
+		if n.serves(old.ID) {
 			continue
 		}
 		for _, one := range n.sessions.Of(old.ID) {
 			one.Post(session.Terminate{Cause: session.Reconnect})
 		}
 	}
+}
+
+// Admit registers a session of an app that was in force when the session was let in, as Sessions.Admit does. Should the
+// app have gone meanwhile, the session ends as those do that were there: it is in the register before the registry is
+// looked at, and SetApps looks at them the other way round.
+func (n *Node) Admit(appID string, one Session, limit int, user string, userLimit int) error {
+	err := n.sessions.Admit(appID, one, limit, user, userLimit)
+	if err == nil && !n.serves(appID) {
+		one.Post(session.Terminate{Cause: session.Reconnect})
+	}
+	return err
+}
+
+func (n *Node) serves(appID string) bool {
+	a, ok := n.Apps().ByID(appID)
+	return ok && a.Enabled
 }
 
 // gone stands for an app that has gone.

@@ -98,4 +98,8 @@ func TestSetAppsEndsWhatHasGone(t *testing.T) {
 			t.Errorf("%s: %v", id, got)
 		}
 	}
+	late := &told{someone: someone{"2"}} // let in by the registry of before
+	if err := n.Admit("goes", late, 0, "", 0); err != nil || len(late.why) != 1 || late.why[0] != session.Reconnect {
+		t.Errorf("a session that came while its app went: %v, %v", late.why, err)
+	}
 }
