@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/../test/js"
 
 npm ci --no-audit --no-fund --loglevel=error
-node --test --test-force-exit --test-reporter=spec
+node --test --test-timeout=300000 --test-reporter=spec
