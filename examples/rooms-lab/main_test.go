@@ -2,19 +2,14 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"log/slog"
-	"net/http"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/auth"
-	"github.com/continuo-rt/continuo/internal/ops/config"
-	"github.com/continuo-rt/continuo/internal/ops/server"
 	"github.com/continuo-rt/continuo/internal/wire/token"
+	"github.com/continuo-rt/continuo/test/local"
 )
 
 // TestTranscript runs the lab against a server of its own, as nobody in particular and with a token.
@@ -23,25 +18,7 @@ func TestTranscript(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg, problems := config.Load(config.Sources{File: "lab.yaml", Data: []byte("mode: development\nlisten: 127.0.0.1:0\ndrain: 200ms\n" +
-		"app: {id: app, key: key, secret: secret-of-the-lab}\n"), Env: []string{"CONTINUO_DATA=" + filepath.Join(t.TempDir(), "data")}})
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	s, err := server.New(server.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	s := local.Serve(t, "mode: development\nlisten: 127.0.0.1:0\ndrain: 200ms\napp: {id: app, key: key, secret: secret-of-the-lab}\n")
 	signed, err := token.Make(auth.Claims{App: "app", Subject: "ann", Expires: time.Now().Add(time.Hour),
 		Rooms: []auth.RoomClaim{{Pattern: "lab-*", Can: app.RoomRights()}}}, "secret-of-the-lab")
 	if err != nil {

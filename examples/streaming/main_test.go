@@ -2,38 +2,15 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"log/slog"
-	"net/http"
-	"path/filepath"
 	"regexp"
 	"testing"
 
-	"github.com/continuo-rt/continuo/internal/ops/config"
-	"github.com/continuo-rt/continuo/internal/ops/server"
+	"github.com/continuo-rt/continuo/test/local"
 )
 
 // TestDemo plays the demo against a server of its own.
 func TestDemo(t *testing.T) {
-	cfg, problems := config.Load(config.Sources{File: "demo.yaml", Data: []byte("mode: development\nlisten: 127.0.0.1:0\ndrain: 200ms\n" +
-		"app: {id: app, key: key, secret: secret-of-the-demo}\n"), Env: []string{"CONTINUO_DATA=" + filepath.Join(t.TempDir(), "data")}})
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	s, err := server.New(server.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	s := local.Serve(t, "mode: development\nlisten: 127.0.0.1:0\ndrain: 200ms\napp: {id: app, key: key, secret: secret-of-the-demo}\n")
 	var out bytes.Buffer
 	d := demo{api: api{url: "http://" + s.Addr().String(), app: "app", key: "key", secret: "secret-of-the-demo"}, channel: "answer-1", out: &out}
 	if err := d.run(); err != nil {

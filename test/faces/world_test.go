@@ -5,18 +5,14 @@ package faces
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -25,9 +21,9 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/auth"
 	"github.com/continuo-rt/continuo/internal/core/stream"
-	"github.com/continuo-rt/continuo/internal/ops/config"
 	"github.com/continuo-rt/continuo/internal/ops/server"
 	"github.com/continuo-rt/continuo/internal/wire/token"
+	"github.com/continuo-rt/continuo/test/local"
 )
 
 const (
@@ -61,29 +57,7 @@ type world struct {
 
 func start(t *testing.T) *world {
 	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "continuo.yaml")
-	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, problems := config.Load(config.Sources{File: file, Env: []string{"CONTINUO_DATA=" + filepath.Join(dir, "data")}})
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	s, err := server.New(server.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		http.DefaultClient.CloseIdleConnections()
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("the server ended with %v", err)
-		}
-	})
+	s := local.Serve(t, configuration)
 	return &world{T: t, server: s, address: s.Addr().String(), back: make(chan struct{})}
 }
 

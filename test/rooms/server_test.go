@@ -3,18 +3,14 @@
 package rooms
 
 import (
-	"context"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
 	"github.com/continuo-rt/continuo/internal/core/auth"
-	"github.com/continuo-rt/continuo/internal/ops/config"
 	"github.com/continuo-rt/continuo/internal/ops/server"
 	"github.com/continuo-rt/continuo/internal/wire/token"
+	"github.com/continuo-rt/continuo/test/local"
 )
 
 // configuration has small buffers, so that followers fall behind, and a room whose log is short.
@@ -43,29 +39,7 @@ func start(t testing.TB, engine string) (address string) {
 
 func serve(t testing.TB, engine string) *server.Server {
 	t.Helper()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "continuo.yaml")
-	if err := os.WriteFile(file, []byte(configuration), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, problems := config.Load(config.Sources{File: file, Env: []string{"CONTINUO_DATA=" + filepath.Join(dir, "data"), "CONTINUO_STORE=" + engine}})
-	if len(problems) > 0 {
-		t.Fatal(problems)
-	}
-	s, err := server.New(server.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- s.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("the server ended with %v", err)
-		}
-	})
-	return s
+	return local.Serve(t, configuration, "CONTINUO_STORE="+engine)
 }
 
 // bearer is a token of a user with every right.
