@@ -20,7 +20,7 @@ type tasks struct {
 	wake   sync.Cond
 	queue  []task
 	in     map[task]bool
-	busy   map[task]bool
+	busy   map[task]int // by how many workers: what is due again while it is done is done once more, beside the first
 	closed bool
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -35,7 +35,7 @@ type task struct {
 
 func (t *tasks) start(l *life) {
 	t.wake.L = &t.mu
-	t.in, t.busy = make(map[task]bool), make(map[task]bool)
+	t.in, t.busy = make(map[task]bool), make(map[task]int)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	for range taskWorkers {
 		l.workers.Go(func() { t.run(l) })
@@ -80,26 +80,42 @@ func (t *tasks) add(l *life, one task) {
 }
 
 func (t *tasks) run(l *life) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	for {
-		for len(t.queue) == 0 && !t.closed {
-			t.wake.Wait()
-		}
-		if t.closed {
+		one, ok := t.take()
+		if !ok {
 			return
 		}
-		one := t.queue[0]
-		t.queue = t.queue[1:]
-		delete(t.in, one)
-		t.busy[one] = true
-		t.mu.Unlock()
 		one.do(l)
 		l.unpin(one.s)
-		t.mu.Lock()
-		delete(t.busy, one)
-		t.wake.Broadcast()
+		t.done(one)
 	}
+}
+
+// take waits for a task; ok is false when there will be none.
+func (t *tasks) take() (one task, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.queue) == 0 && !t.closed {
+		t.wake.Wait()
+	}
+	if t.closed {
+		return one, false
+	}
+	one = t.queue[0]
+	t.queue = t.queue[1:]
+	delete(t.in, one)
+	t.busy[one]++
+	return one, true
+}
+
+// done ends what take began.
+func (t *tasks) done(one task) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.busy[one]--; t.busy[one] == 0 {
+		delete(t.busy, one)
+	}
+	t.wake.Broadcast()
 }
 
 // left is what was not done when the life ended.
