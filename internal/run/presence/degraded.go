@@ -20,12 +20,13 @@ func (t *turn) degrade(j *job, err error) {
 	t.beside(j)
 }
 
-// outrun notes that memory is ahead of the log; mu is held.
+// outrun notes that memory is ahead of the log, and that this node may have written what it does not know of; mu is held.
 func (r *roll) outrun(err error) {
 	if !r.degraded && r.reg.opts.Events.Degraded != nil {
 		r.reg.opts.Events.Degraded(r.ref, err)
 	}
 	r.degraded = true
+	r.mirror = mirror{}
 	r.reg.last.Lock()
 	r.reg.degraded[r.ref] = true
 	r.reg.last.Unlock()

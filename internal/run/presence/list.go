@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"math"
 	"slices"
 	"strings"
 
@@ -10,138 +11,131 @@ import (
 	"github.com/continuo-rt/continuo/internal/core/stream"
 )
 
-// list is the answer to all who entered in one turn: the members at a serial that is not below any of their joins.
-func (r *roll) list(limit int) (session.Entered, error) {
-	out := session.Entered{}
-	if limit <= 0 {
-		page, err := r.reg.opts.Store.Read(r.reg.ctx, stream.Query{Ref: r.ref})
+// rowsPage is how many members are read at once.
+const rowsPage = 1000
+
+// rows gives the members that a log knows at a serial (0: the head) to f, in order of their ids, at most so many. It
+// returns the bounds, and the serial that all of them are of.
+func (g *Register) rows(ctx context.Context, ref stream.Ref, at uint64, most int, f func(stream.KeyRow) error) (b stream.Bounds, _ uint64, err error) {
+	q := stream.KeysQuery{Ref: ref, At: at, Limit: min(most, rowsPage)}
+	for {
+		page, err := g.opts.Store.Keys(ctx, q)
 		if err != nil {
-			return out, err
+			return b, 0, err
 		}
-		out.Stream, out.Serial, out.Count = page.Bounds.Stream, page.Bounds.Head, int(page.Bounds.Keys)
-	} else {
-		page, err := r.reg.opts.Store.Keys(r.reg.ctx, stream.KeysQuery{Ref: r.ref, Limit: limit})
-		if err != nil {
-			return out, err
+		if q.After == "" {
+			b, q.At = page.Bounds, page.At
 		}
-		out.Stream, out.Serial, out.Count = page.Bounds.Stream, page.At, int(page.Bounds.Keys)
-		if out.Members, err = membersOf(page.Rows); err != nil {
-			return out, err
+		for _, row := range page.Rows {
+			if err := f(row); err != nil {
+				return b, 0, err
+			}
 		}
+		if most -= len(page.Rows); most <= 0 || !page.More || len(page.Rows) == 0 {
+			return b, q.At, nil
+		}
+		q.After, q.Limit = page.Rows[len(page.Rows)-1].Key, min(most, rowsPage)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.degraded {
-		out.Members, out.Count = r.overlay(out.Members, out.Count, limit)
+}
+
+// memberOf is what a list shows of a row.
+func memberOf(row stream.KeyRow) (session.Member, error) {
+	s, err := presence.Decode(row.State)
+	if err != nil {
+		return session.Member{}, err
+	}
+	info, err := s.Info()
+	return session.Member{User: s.User, Info: info}, err
+}
+
+// present is who is there: the first of them, up to a limit, and how many they are, at one serial. What could not be
+// written is laid over what the log says. Then all of the log is read: a part of it does not tell how many there are.
+func (g *Register) present(ctx context.Context, ref stream.Ref, limit int) (out session.Entered, err error) {
+	amiss := g.amiss(ref)
+	most := limit
+	if len(amiss) > 0 {
+		most = math.MaxInt
+	}
+	if most <= 0 {
+		page, err := g.opts.Store.Read(ctx, stream.Query{Ref: ref})
+		out.Stream, out.Serial, out.Count = page.Bounds.Stream, page.Bounds.Head, int(page.Bounds.Keys)
+		return out, err
+	}
+	b, at, err := g.rows(ctx, ref, 0, most, func(row stream.KeyRow) error {
+		m, err := memberOf(row)
+		out.Members = append(out.Members, m)
+		return err
+	})
+	if err != nil {
+		return session.Entered{}, err
+	}
+	out.Stream, out.Serial, out.Count = b.Stream, at, int(b.Keys)
+	if len(amiss) > 0 {
+		for _, u := range amiss {
+			out.Members = u.layOver(out.Members)
+		}
+		out.Count = len(out.Members)
+		out.Members = out.Members[:min(out.Count, max(limit, 0))]
 	}
 	return out, nil
 }
 
-func membersOf(rows []stream.KeyRow) ([]session.Member, error) {
-	list := make([]session.Member, len(rows))
-	for i, row := range rows {
-		s, err := presence.Decode(row.State)
-		if err != nil {
-			return nil, err
-		}
-		info, err := s.Info()
-		if err != nil {
-			return nil, err
-		}
-		list[i] = session.Member{User: s.User, Info: info}
-	}
-	return list, nil
+// unwritten is a user of whom the log does not say, or may not say, what is so.
+type unwritten struct {
+	session.Member
+	there bool
 }
 
-// overlay adds what could not be written to what was read; mu is held. Of a list that was cut it counts what should not be
-// there by what was known of the log last.
-func (r *roll) overlay(list []session.Member, count, limit int) ([]session.Member, int) {
-	whole := len(list) == count
+// amiss is what a log misses. It is asked before the log is read: what is written meanwhile is the same in both.
+func (g *Register) amiss(ref stream.Ref) (list []unwritten) {
+	g.mu.Lock()
+	r := g.rolls[ref]
+	g.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.degraded {
+		return nil
+	}
 	for _, u := range r.users {
-		if !u.dirty {
-			continue
-		}
-		i, listed := slices.BinarySearchFunc(list, u.name, func(m session.Member, name string) int { return strings.Compare(m.User, name) })
-		switch {
-		case u.there() && !u.here:
-			count++
-		case !u.there() && u.here:
-			count--
-		}
-		switch {
-		case u.there() && listed:
-			list[i].Info = u.member.Info
-		case u.there():
-			list = slices.Insert(list, i, session.Member{User: u.name, Info: u.member.Info})
-		case listed:
-			list = slices.Delete(list, i, i+1)
+		if u.dirty {
+			list = append(list, unwritten{session.Member{User: u.name, Info: u.member.Info}, u.there()})
 		}
 	}
-	if whole {
-		count = len(list)
-	}
-	if len(list) > max(limit, 0) {
-		list = list[:max(limit, 0)]
-	}
-	return list, max(count, len(list))
+	return list
 }
 
-// usersPage is how many members are read at once.
-const usersPage = 1000
+// layOver makes an ordered list of all members say what is so.
+func (u *unwritten) layOver(list []session.Member) []session.Member {
+	i, listed := slices.BinarySearchFunc(list, u.User, func(m session.Member, name string) int { return strings.Compare(m.User, name) })
+	switch {
+	case u.there && listed:
+		list[i] = u.Member
+	case u.there:
+		return slices.Insert(list, i, u.Member)
+	case listed:
+		return slices.Delete(list, i, i+1)
+	}
+	return list
+}
 
 // Users lists the ids of a channel's members, in order.
 func (g *Register) Users(ctx context.Context, app, channel string) ([]string, error) {
-	ref := stream.Ref{App: app, Channel: channel, Log: stream.Presence}
-	var users []string
-	q := stream.KeysQuery{Ref: ref, Limit: usersPage}
-	for {
-		page, err := g.opts.Store.Keys(ctx, q)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range page.Rows {
-			users = append(users, row.Key)
-		}
-		if !page.More || len(page.Rows) == 0 {
-			break
-		}
-		q.After, q.At = users[len(users)-1], page.At
+	in, err := g.present(ctx, stream.Ref{App: app, Channel: channel, Log: stream.Presence}, math.MaxInt)
+	if err != nil {
+		return nil, err
 	}
-	g.overlay(ref, func(r *roll) {
-		for _, u := range r.users {
-			if i, listed := slices.BinarySearch(users, u.name); u.dirty && u.there() && !listed {
-				users = slices.Insert(users, i, u.name)
-			} else if u.dirty && !u.there() && listed {
-				users = slices.Delete(users, i, i+1)
-			}
-		}
-	})
+	users := make([]string, len(in.Members))
+	for i := range users {
+		users[i] = in.Members[i].User
+	}
 	return users, nil
 }
 
 // Count is how many members a channel has.
 func (g *Register) Count(ctx context.Context, app, channel string) (int, error) {
-	ref := stream.Ref{App: app, Channel: channel, Log: stream.Presence}
-	page, err := g.opts.Store.Read(ctx, stream.Query{Ref: ref})
-	if err != nil {
-		return 0, err
-	}
-	n := int(page.Bounds.Keys)
-	g.overlay(ref, func(r *roll) { _, n = r.overlay(nil, n, 0) })
-	return n, nil
-}
-
-// overlay calls f with the roll of a log that misses something, its lock held.
-func (g *Register) overlay(ref stream.Ref, f func(*roll)) {
-	g.mu.Lock()
-	r := g.rolls[ref]
-	g.mu.Unlock()
-	if r == nil {
-		return
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.degraded {
-		f(r)
-	}
+	in, err := g.present(ctx, stream.Ref{App: app, Channel: channel, Log: stream.Presence}, 0)
+	return in.Count, err
 }

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 
 	"github.com/continuo-rt/continuo/internal/core/presence"
@@ -31,28 +32,12 @@ func (r *roll) reflect(now int64) {
 		return
 	}
 	*m = mirror{info: map[string]json.RawMessage{}, read: max(1, now)}
-	q := stream.KeysQuery{Ref: r.ref, Limit: usersPage}
-	for {
-		page, err := r.reg.opts.Store.Keys(r.reg.ctx, q)
-		if err != nil {
-			return
-		}
-		for _, row := range page.Rows {
-			s, err := presence.Decode(row.State)
-			if err != nil {
-				return
-			}
-			if m.info[row.Key], err = s.Info(); err != nil {
-				return
-			}
-			m.names = append(m.names, row.Key)
-		}
-		if !page.More || len(page.Rows) == 0 {
-			m.stream, m.serial, m.good = page.Bounds.Stream, page.At, true
-			return
-		}
-		q.After, q.At = m.names[len(m.names)-1], page.At
-	}
+	b, at, err := r.reg.rows(r.reg.ctx, r.ref, 0, math.MaxInt, func(row stream.KeyRow) error {
+		one, err := memberOf(row)
+		m.names, m.info[one.User] = append(m.names, one.User), one.Info
+		return err
+	})
+	m.stream, m.serial, m.good = b.Stream, at, err == nil
 }
 
 // written is one write of a turn that is visible.

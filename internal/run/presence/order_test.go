@@ -172,3 +172,61 @@ func TestTheLogSaysWhatItMissed(t *testing.T) {
 		}
 	})
 }
+
+// behind writes a user into the log as this node would have, when what became of its own write is not known.
+func (w *world) behind(e stream.Entry) {
+	w.t.Helper()
+	e.Set = stream.FieldData
+	res, err := w.store.Append(w.t.Context(), []stream.Op{{Ref: room, Entry: e}})
+	if err = errors.Join(err, res[0].Err); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// away fails every write until the function that it returns is called.
+func (w *world) away() (back func()) {
+	err := errors.New("the disk is full")
+	w.fail.Store(&err)
+	return func() { w.fail.Store(nil) }
+}
+
+// A list that is cut, and a number of members, are exact when a departure was written of which the node does not know.
+func TestCutListWithUnknownWrites(t *testing.T) {
+	bubble(t, func(a *app.App) { a.Policies[0].Presence.ListLimit = 2 }, func(w *world) {
+		a := w.client("a")
+		a.enter("ann", "")
+		w.client("b").enter("bob", "")
+		w.client("c").enter("cid", "")
+		back := w.away()
+		a.exit(0, corepresence.Disconnect)
+		back()
+		w.behind(stream.Entry{Kind: stream.Delete, Key: "ann", User: "ann", Data: corepresence.Member{}.Data(),
+			Member: &stream.Member{User: "ann", Cause: corepresence.Disconnect}})
+		in := w.client("d").enter("dan", "")
+		if in.Err != nil || in.Count != 3 || !slices.Equal(names(in.Members), []string{"bob", "cid"}) {
+			w.t.Fatalf("%d members, of which %q: %v", in.Count, names(in.Members), in.Err)
+		}
+		if got := w.users(); !slices.Equal(got, []string{"bob", "cid", "dan"}) {
+			w.t.Fatal(got)
+		}
+	})
+}
+
+// What a join is answered with has the joining user, when the write of which nothing was known turned out to be there.
+func TestListAfterUnknownJoin(t *testing.T) {
+	bubble(t, nil, func(w *world) {
+		w.client("a").enter("ann", "")
+		back := w.away()
+		w.client("b").enter("bob", "")
+		back()
+		m := corepresence.Member{User: "bob", Conns: []corepresence.Conn{{ID: "b", Node: "n1", Boot: "boot1"}}}
+		w.behind(stream.Entry{Kind: stream.Put, Key: "bob", User: "bob", Data: m.Data(),
+			Member: &stream.Member{User: "bob", Conn: "b", Cause: corepresence.Join}})
+		pass(time.Minute)
+		w.wantLog("1 member_added ann join", "2 member_added bob join")
+		again := &client{w: w, id: "b"} // a session that took over: there is nothing to write
+		if in := again.enter("bob", ""); in.Err != nil || in.Count != 2 || !slices.Equal(names(in.Members), []string{"ann", "bob"}) {
+			w.t.Fatalf("%d members, of which %q: %v", in.Count, names(in.Members), in.Err)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"context"
+	"math"
 
 	"github.com/continuo-rt/continuo/internal/core/fault"
 	"github.com/continuo-rt/continuo/internal/core/presence"
@@ -138,35 +139,27 @@ func (g *Register) list(s Session, e session.List) {
 func (g *Register) listed(e session.List) session.Listed {
 	limit := g.policy(e.Ref).Presence.ListLimit
 	if !e.AtSerial && !e.AtTime {
-		if r := g.hold(e.Ref); r != nil {
-			defer g.release(r)
-			in, err := r.list(limit)
-			return session.Listed{Members: in.Members, Count: in.Count, Stream: in.Stream, Serial: in.Serial, Err: err}
-		}
+		in, err := g.present(g.ctx, e.Ref, limit)
+		return session.Listed{Members: in.Members, Count: in.Count, Stream: in.Stream, Serial: in.Serial, Err: err}
 	}
 	at, b, err := g.At(g.ctx, e.Ref, When{AtSerial: e.AtSerial, Serial: e.Serial, AtTime: e.AtTime, Time: e.Time})
 	if err != nil {
 		return session.Listed{Err: err}
 	}
 	out := session.Listed{Stream: b.Stream, Serial: at.Serial}
-	after := ""
-	for {
-		page, err := g.Members(g.ctx, e.Ref, at, after, usersPage)
-		if err != nil {
-			return session.Listed{Err: err}
-		}
-		for i := range page.Members {
-			if out.Count++; len(out.Members) < limit {
-				info, err := page.Members[i].Info()
-				if err != nil {
-					return session.Listed{Err: err}
-				}
-				out.Members = append(out.Members, session.Member{User: page.Members[i].User, Info: info})
-			}
-			after = page.Members[i].User
-		}
-		if !page.More || len(page.Members) == 0 {
-			return out
-		}
+	if at.Serial == 0 {
+		return out
 	}
+	_, _, err = g.rows(g.ctx, e.Ref, at.Serial, math.MaxInt, func(row stream.KeyRow) error {
+		if out.Count++; out.Count > limit {
+			return nil
+		}
+		m, err := memberOf(row)
+		out.Members = append(out.Members, m)
+		return err
+	})
+	if err != nil {
+		return session.Listed{Err: err}
+	}
+	return out
 }

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"math"
 	"strings"
 
 	"github.com/continuo-rt/continuo/internal/core/app"
@@ -81,23 +82,16 @@ func (r *roll) adopt(q *request) {
 	r.setRecorded(true)
 	p := r.reg.policy(r.ref).Presence
 	until := r.reg.opts.Now() + max(p.DropGrace, p.DropGraceV1).Milliseconds()
-	query := stream.KeysQuery{Ref: r.ref, Limit: usersPage}
-	for {
-		page, err := r.reg.opts.Store.Keys(r.reg.ctx, query)
-		if err != nil {
-			r.reg.failed("look for members of an earlier run", err)
-			r.again(q)
-			return
+	_, _, err := r.reg.rows(r.reg.ctx, r.ref, 0, math.MaxInt, func(row stream.KeyRow) error {
+		if err := r.adoptUser(row, q.at, until); err != nil {
+			r.reg.failed("read a member of an earlier run", err)
 		}
-		for _, row := range page.Rows {
-			if err := r.adoptUser(row, q.at, until); err != nil {
-				r.reg.failed("read a member of an earlier run", err)
-			}
-		}
-		if !page.More || len(page.Rows) == 0 {
-			break
-		}
-		query.After, query.At = page.Rows[len(page.Rows)-1].Key, page.At
+		return nil
+	})
+	if err != nil {
+		r.reg.failed("look for members of an earlier run", err)
+		r.again(q)
+		return
 	}
 	if q.done != nil {
 		q.done(nil)
@@ -153,25 +147,15 @@ func (r *roll) wipe(q *request) {
 
 func (r *roll) rewrite(q *request) error {
 	var ops []stream.Op
-	query := stream.KeysQuery{Ref: r.ref, Limit: usersPage}
-	for {
-		page, err := r.reg.opts.Store.Keys(r.reg.ctx, query)
-		if err != nil {
-			return err
+	_, _, err := r.reg.rows(r.reg.ctx, r.ref, 0, math.MaxInt, func(row stream.KeyRow) error {
+		op, err := r.rejoin(row)
+		if op.Entry.Key != "" {
+			ops = append(ops, op)
 		}
-		for _, row := range page.Rows {
-			op, err := r.rejoin(row)
-			if err != nil {
-				return err
-			}
-			if op.Entry.Key != "" {
-				ops = append(ops, op)
-			}
-		}
-		if !page.More || len(page.Rows) == 0 {
-			break
-		}
-		query.After, query.At = page.Rows[len(page.Rows)-1].Key, page.At
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	res, err := r.reg.opts.Store.Cut(r.reg.ctx, stream.Cut{Ref: r.ref, Kind: stream.Reset})
 	if err != nil {

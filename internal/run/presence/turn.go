@@ -359,7 +359,7 @@ func (t *turn) members() (session.Entered, error) {
 			return t.mirror.list(t.policy.Presence.ListLimit), nil
 		}
 	}
-	return t.list(t.policy.Presence.ListLimit)
+	return t.reg.present(t.reg.ctx, t.ref, t.policy.Presence.ListLimit)
 }
 
 // refuse answers a request that failed. A departure that cannot be decided now is tried again.
