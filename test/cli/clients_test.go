@@ -198,6 +198,41 @@ func TestConnectionsPerAddress(t *testing.T) {
 	}
 }
 
+// A page may read that its address is beyond a limit, and when to come back: its browser asks first, which is not counted.
+func TestPagesCanReadLimits(t *testing.T) {
+	_, url, _ := run(t, "trusted_proxies: [127.0.0.1]\nlimits: {requests_per_ip: 1, connects_per_ip: 1}\n")
+	ask := func(method, path string) *http.Response {
+		t.Helper()
+		r, err := http.NewRequestWithContext(t.Context(), method, url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = http.Header{"X-Forwarded-For": {"198.51.100.7"}, "Origin": {"https://page.test"}}
+		if method == http.MethodOptions {
+			r.Header.Set("Access-Control-Request-Method", "GET")
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res
+	}
+	for _, path := range []string{"/rooms/room-1/snapshot", "/rooms"} { // what HTTP answers, and what refuses a connection
+		if first := ask(http.MethodGet, path); first.StatusCode == http.StatusTooManyRequests {
+			t.Fatalf("the first request of %s: %s", path, first.Status)
+		}
+		res := ask(http.MethodGet, path)
+		if res.StatusCode != http.StatusTooManyRequests || res.Header.Get("Access-Control-Allow-Origin") != "*" ||
+			res.Header.Get("Retry-After") == "" || res.Header.Get("Access-Control-Expose-Headers") != "Retry-After" {
+			t.Errorf("the second request of %s: %s %v", path, res.Status, res.Header)
+		}
+	}
+	if res := ask(http.MethodOptions, "/rooms/room-1/snapshot"); res.StatusCode != http.StatusNoContent {
+		t.Errorf("a preflight: %s", res.Status)
+	}
+}
+
 func asStatus(err error, status *ws.StatusError) bool {
 	s, ok := err.(ws.StatusError)
 	*status = s

@@ -110,12 +110,14 @@ func answer(w http.ResponseWriter, status int, text string) {
 	_, _ = w.Write([]byte(text))
 }
 
-// refuse answers with a fault as the HTTP API does.
+// refuse answers with a fault as the HTTP API does. It tells nothing of any app, so every page may read it.
 func refuse(w http.ResponseWriter, f *fault.Error) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Retry-After", retryAfter(f.Retry))
 	h.Set("Connection", "close")
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "Retry-After")
 	w.WriteHeader(serverapi.Status(f.Kind))
 	_, _ = w.Write(serverapi.AppendError(nil, f))
 }

@@ -27,9 +27,10 @@ type visitor struct {
 }
 
 // admit counts a request, or a connection of a face, and refuses it beyond the limits. Local processes (the zero
-// address) are not limited.
+// address) are not limited, nor is the question of a browser (a CORS preflight) whether a page may make a request:
+// refused, the page could not learn why.
 func (v *visitors) admit(client netip.Addr, face bool, r *http.Request, limits *config.Limits) *fault.Error {
-	if !client.IsValid() || limits.ConnectionsPerIP == 0 && limits.ConnectsPerIP == 0 && limits.RequestsPerIP == 0 {
+	if !client.IsValid() || preflight(r) || limits.ConnectionsPerIP == 0 && limits.ConnectsPerIP == 0 && limits.RequestsPerIP == 0 {
 		return nil
 	}
 	key := household(client)
@@ -59,6 +60,10 @@ func (v *visitors) admit(client netip.Addr, face bool, r *http.Request, limits *
 		}
 	}
 	return nil
+}
+
+func preflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
 func perMinute(b *limit.Bucket, n int, now time.Duration, what string, who netip.Addr) *fault.Error {

@@ -51,6 +51,11 @@ func TestVisitors(t *testing.T) {
 	if err := v.admit(one, false, r, limits); err == nil {
 		t.Error("a second request within a minute was allowed")
 	}
+	ask := httptest.NewRequest(http.MethodOptions, "/", nil)
+	ask.Header.Set("Access-Control-Request-Method", "POST")
+	if err := v.admit(one, false, ask, limits); err != nil {
+		t.Errorf("a preflight was limited: %v", err)
+	}
 	if err := v.admit(netip.Addr{}, false, r, limits); err != nil {
 		t.Errorf("a process of this machine was limited: %v", err)
 	}
