@@ -10,16 +10,13 @@ import secrets
 import signal
 import urllib.request
 from collections.abc import Iterator
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from continuo_realtime import Client, ContinuoError, MemberList, MemoryStore, MessageList, Position
-from continuo_realtime.server import Right
+from continuo_realtime.server import ALL_RIGHTS, BatchItem, Op
 from continuo_realtime.server import Server as Backend
 from harness import PATIENCE, Proxy, Server, Watch, matches, within
 
-RIGHTS: list[Right] = [
-    "join", "send", "history", "presence", "edit_own", "edit_any", "delete_own", "delete_any", "react",
-]  # fmt: skip
 EVENTS = ("chat.", "message.", "presence.")
 Step = dict[str, Any]
 
@@ -61,7 +58,7 @@ class Tokens:
         token = self._backend.mint_token(
             one.get("user", self._user),
             ttl=one.get("ttl", 3600 + Tokens.minted),
-            rooms=[{"pattern": one.get("rooms", "*"), "can": one.get("can", RIGHTS)}],
+            rooms=[{"pattern": one.get("rooms", "*"), "can": one.get("can", ALL_RIGHTS)}],
             info=one.get("info"),
         )
         if one.get("fixed"):
@@ -224,23 +221,23 @@ class Scene:
         backend = self._backend
         match do:
             case "server_publish":
-                return await backend.publish(room, a["data"], event=a["event"])
+                return await backend.publish(room, a["event"], a["data"])
             case "server_put":
-                return await backend.put(room, a["key"], a["data"], event=a["event"])
+                return await backend.put(room, a["key"], a["event"], a["data"])
             case "server_batch":
-                batch = []
+                batch: list[BatchItem] = []
                 for i in range(a["count"]):
                     batch.append({"room": room, "event": a["event"], "data": a["data"].replace("$i", str(i + 1))})
                 return {"batch": await backend.publish_batch(batch)}
             case "server_mutate":
-                op = cast(Literal["update", "append", "delete"], a["op"])
+                op = cast(Op, a["op"])
                 return await backend.mutate(room, a["message_id"], op, a.get("data"), if_version=a.get("if_version"))
             case "server_history":
                 return await backend.history(room, limit=a.get("limit"))
             case "server_snapshot":
                 return await backend.snapshot(room)
             case "server_members":
-                return await backend.presence(room)
+                return {"users": [{"id": user} for user in await backend.presence(room)]}
             case "server_presence_history":
                 return await backend.presence_history(room)
             case "server_post":
