@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -73,11 +72,7 @@ func (b *backend) mint(user string, is map[string]any) (string, error) {
 
 // call does what a step asks of the server part.
 func (b *backend) call(ctx context.Context, st step) (any, error) {
-	room, message := st.text("room"), backends.Message{Name: st.text("event"), Data: st["data"]}
-	query := url.Values{}
-	if n := st.number("limit"); n > 0 {
-		query.Set("limit", strconv.Itoa(n))
-	}
+	room, message := st.text("room"), backends.Message{Event: st.text("event"), Data: st["data"]}
 	switch st.text("do") {
 	case "server_publish":
 		return b.server.Publish(ctx, room, message)
@@ -93,18 +88,18 @@ func (b *backend) call(ctx context.Context, st step) (any, error) {
 	case "server_mutate":
 		return b.server.Mutate(ctx, room, st.text("message_id"), backends.Mutation{Op: st.text("op"), Data: st["data"], IfVersion: int64(st.number("if_version"))})
 	case "server_history":
-		return b.server.History(ctx, room, query)
+		return b.server.History(ctx, room, backends.HistoryQuery{Limit: st.number("limit")})
 	case "server_snapshot":
-		return b.server.Snapshot(ctx, room, query)
+		return b.server.Snapshot(ctx, room, backends.SnapshotQuery{Limit: st.number("limit")})
 	case "server_members":
-		ids, err := b.server.Members(ctx, room)
+		ids, err := b.server.Presence(ctx, room)
 		users := []any{}
 		for _, id := range ids {
 			users = append(users, map[string]any{"id": id})
 		}
 		return map[string]any{"users": users}, err
 	case "server_presence_history":
-		return b.server.PresenceHistory(ctx, room, query)
+		return b.server.PresenceHistory(ctx, room, backends.HistoryQuery{Limit: st.number("limit")})
 	case "server_post":
 		return nil, b.post(ctx, st.text("path"), st["body"])
 	}

@@ -21,6 +21,7 @@ import (
 
 const (
 	maxDelay  = 10 * time.Second
+	maxAsked  = time.Minute // of what the server asks to wait
 	maxAnswer = 64 << 20
 )
 
@@ -102,8 +103,11 @@ func (s *Server) try(ctx context.Context, r request, body []byte, answer any) (a
 	}
 	if json.Unmarshal(text, &e) != nil || e.Code == "" {
 		e.Code, e.Error = "http_"+strconv.Itoa(status), r.method+" "+r.path+": "+response.Status
+		if status >= 500 { // of something in between: the server may have done it
+			e.Code = "outcome_unknown"
+		}
 	}
-	return time.Duration(seconds) * time.Second,
+	return min(maxAsked, time.Duration(seconds)*time.Second),
 		&Error{Code: e.Code, Message: e.Error, Retryable: status >= 500 || status == http.StatusTooManyRequests, Version: e.CurrentVersion}
 }
 

@@ -2,15 +2,14 @@
 // tokens that clients connect with.
 //
 //	s := server.New("http://127.0.0.1:6001", "app-id", "app-key", "app-secret", server.Options{})
-//	at, err := s.Publish(ctx, "lobby", server.Message{Name: "news", Data: map[string]string{"title": "Hello"}})
+//	at, err := s.Publish(ctx, "lobby", server.Message{Event: "news", Data: map[string]string{"title": "Hello"}})
 //
 // Every write carries a key by which the server knows it again, and is repeated until its outcome is known: after errors
-// of the network, and whatever the server says may be repeated. So it is there once.
+// of the network, HTTP 429 and 5xx. So it is there once.
 package server
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -22,7 +21,7 @@ import (
 )
 
 // Error is why a call failed: the code is that of the API's error, "outcome_unknown" if nobody can say whether a write
-// happened, or "http_404" and the like when the answer is not Continuo's.
+// happened, or "http_404" and the like when something else than Continuo has refused it.
 type Error = continuo.Error
 
 // Options of a Server. The zero value works.
@@ -65,12 +64,12 @@ func New(base, app, key, secret string, o Options) *Server {
 
 // Message is what is published.
 type Message struct {
-	Name           string `json:"name"`                      // of the event; "chat.message" is a plain one
+	Event          string `json:"name"`                      // its name; "chat.message" is a plain one
 	Data           any    `json:"data,omitempty"`            // a string is text, anything else JSON
 	Key            string `json:"key,omitempty"`             // the message of that key is superseded
 	SocketID       string `json:"socket_id,omitempty"`       // a connection that does not get it
 	Ephemeral      bool   `json:"ephemeral,omitempty"`       // to whoever is there now; not kept, and not repeated
-	IdempotencyKey string `json:"idempotency_key,omitempty"` // "": one is made
+	IdempotencyKey string `json:"idempotency_key,omitempty"` // "": one is made, unless it is ephemeral
 }
 
 // BatchItem is a message and where it goes.
@@ -79,8 +78,8 @@ type BatchItem struct {
 	Message
 }
 
-// Position is where a message is. It is zero for what is ephemeral.
-type Position struct {
+// Published is where a message was written. It is zero for what is ephemeral.
+type Published struct {
 	StreamID      string `json:"stream_id"`
 	Serial        int64  `json:"serial"` // what rooms call event_id
 	EntryID       string `json:"entry_id"`
@@ -96,34 +95,34 @@ type event struct {
 }
 
 func newEvent(room string, m Message) event {
-	if m.IdempotencyKey == "" {
+	if m.IdempotencyKey == "" && !m.Ephemeral {
 		m.IdempotencyKey = newKey()
 	}
 	return event{m, room, "position"}
 }
 
 // Publish publishes a message.
-func (s *Server) Publish(ctx context.Context, room string, m Message) (Position, error) {
-	var answer struct{ Channels map[string]Position }
+func (s *Server) Publish(ctx context.Context, room string, m Message) (Published, error) {
+	var answer struct{ Channels map[string]Published }
 	err := s.call(ctx, request{method: http.MethodPost, path: "/events", body: newEvent(room, m), once: m.Ephemeral}, &answer)
 	return answer.Channels[room], err
 }
 
 // Put publishes the message of a key: it supersedes the one that was there.
-func (s *Server) Put(ctx context.Context, room, key string, m Message) (Position, error) {
+func (s *Server) Put(ctx context.Context, room, key string, m Message) (Published, error) {
 	m.Key = key
 	return s.Publish(ctx, room, m)
 }
 
-// PublishBatch publishes several messages in one call. The positions are in the order of the items.
-func (s *Server) PublishBatch(ctx context.Context, items []BatchItem) ([]Position, error) {
+// PublishBatch publishes several messages in one call. What is answered is in the order of the items.
+func (s *Server) PublishBatch(ctx context.Context, items []BatchItem) ([]Published, error) {
 	batch := make([]event, len(items))
 	once := false
 	for i, item := range items {
 		batch[i] = newEvent(item.Room, item.Message)
 		once = once || item.Ephemeral
 	}
-	var answer struct{ Batch []Position }
+	var answer struct{ Batch []Published }
 	err := s.call(ctx, request{method: http.MethodPost, path: "/batch_events", body: map[string]any{"batch": batch}, once: once}, &answer)
 	return answer.Batch, err
 }
@@ -167,96 +166,22 @@ func (s *Server) Mutate(ctx context.Context, room, messageID string, m Mutation)
 	return answer, err
 }
 
-// DeleteKey deletes the message of a key.
-func (s *Server) DeleteKey(ctx context.Context, room, key string) (Mutated, error) {
+// Condition says when a key is deleted. The zero value works.
+type Condition struct {
+	IfVersion int64  // only if the message of the key has this version; 0: whatever it has
+	OpID      string // by which the server knows the change again; "": one is made
+}
+
+// DeleteKey deletes the message of a key. A conflict is an *Error with the version that there is.
+func (s *Server) DeleteKey(ctx context.Context, room, key string, c Condition) (Mutated, error) {
+	if c.OpID == "" {
+		c.OpID = newKey()
+	}
+	query := url.Values{"op_id": {c.OpID}}
+	number(query, "if_version", c.IfVersion)
 	var answer Mutated
-	err := s.call(ctx, request{method: http.MethodDelete, path: channel(room) + "/keys/" + url.PathEscape(key), query: url.Values{"op_id": {newKey()}}}, &answer)
+	err := s.call(ctx, request{method: http.MethodDelete, path: channel(room) + "/keys/" + url.PathEscape(key), query: query}, &answer)
 	return answer, err
-}
-
-// HistoryPage is a page of what was published.
-type HistoryPage struct {
-	Items []struct {
-		StreamID      string          `json:"stream_id"`
-		Serial        int64           `json:"serial"`
-		PublishedAtMS int64           `json:"published_at_ms"`
-		EventName     string          `json:"event_name"`
-		OperationKind string          `json:"operation_kind"`
-		Message       json.RawMessage `json:"message"`
-	} `json:"items"`
-	Direction  string          `json:"direction"`
-	HasMore    bool            `json:"has_more"`
-	NextCursor string          `json:"next_cursor"`
-	Continuity json.RawMessage `json:"continuity"`
-}
-
-// History reads a page of what was published. The query is that of the API: limit, direction, cursor, start_serial,
-// end_serial, start_time_ms, end_time_ms, data.
-func (s *Server) History(ctx context.Context, room string, query url.Values) (*HistoryPage, error) {
-	answer := new(HistoryPage)
-	return answer, s.call(ctx, request{method: http.MethodGet, path: channel(room) + "/history", query: query}, answer)
-}
-
-// SnapshotPage is a page of a room's state: one item for each key, and for each message without one.
-type SnapshotPage struct {
-	Channel  string `json:"channel"`
-	StreamID string `json:"stream_id"`
-	Serial   int64  `json:"serial"`
-	EntryID  string `json:"entry_id"`
-	Complete bool   `json:"complete"`
-	Items    []struct {
-		Key           string          `json:"key"`
-		MessageSerial string          `json:"message_serial"`
-		Version       int64           `json:"version"`
-		Event         string          `json:"event"`
-		Data          json.RawMessage `json:"data"`
-		Serial        int64           `json:"serial"`
-		HistorySerial int64           `json:"history_serial"`
-		PublishedAtMS int64           `json:"published_at_ms"`
-		UpdatedAtMS   int64           `json:"updated_at_ms"`
-	} `json:"items"`
-	HasMore    bool   `json:"has_more"`
-	NextCursor string `json:"next_cursor"`
-}
-
-// Snapshot reads a page of a room's state. The query is that of the API: limit, cursor, prefix, at_serial or at_time_ms,
-// data.
-func (s *Server) Snapshot(ctx context.Context, room string, query url.Values) (*SnapshotPage, error) {
-	answer := new(SnapshotPage)
-	return answer, s.call(ctx, request{method: http.MethodGet, path: channel(room) + "/snapshot", query: query}, answer)
-}
-
-// Members lists the ids of who is in a room whose name begins with "presence-".
-func (s *Server) Members(ctx context.Context, room string) ([]string, error) {
-	var answer struct{ Users []struct{ ID string } }
-	if err := s.call(ctx, request{method: http.MethodGet, path: channel(room) + "/users"}, &answer); err != nil {
-		return nil, err
-	}
-	ids := make([]string, len(answer.Users))
-	for i, u := range answer.Users {
-		ids[i] = u.ID
-	}
-	return ids, nil
-}
-
-// PresencePage is a page of who came and went.
-type PresencePage struct {
-	Items []struct {
-		StreamID      string `json:"stream_id"`
-		Serial        int64  `json:"serial"`
-		PublishedAtMS int64  `json:"published_at_ms"`
-		Event         string `json:"event"`
-		Cause         string `json:"cause"`
-		UserID        string `json:"user_id"`
-	} `json:"items"`
-	HasMore    bool   `json:"has_more"`
-	NextCursor string `json:"next_cursor"`
-}
-
-// PresenceHistory reads a page of who came and went. The query is that of History.
-func (s *Server) PresenceHistory(ctx context.Context, room string, query url.Values) (*PresencePage, error) {
-	answer := new(PresencePage)
-	return answer, s.call(ctx, request{method: http.MethodGet, path: channel(room) + "/presence/history", query: query}, answer)
 }
 
 func channel(room string) string { return "/channels/" + url.PathEscape(room) }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -82,8 +83,8 @@ func TestAWriteIsRepeatedUntilItsOutcomeIsKnown(t *testing.T) {
 		says(503, `{"error":"it may have been written","code":"outcome_unknown","status":503}`),
 		says(429, `{"error":"slow down","code":"rate_limited","status":429}`),
 		says(200, `{"channels":{"lobby":{"stream_id":"A","serial":42,"entry_id":"1-42","message_serial":"42","version":1}}}`))
-	at, err := s.Publish(t.Context(), "lobby", Message{Name: "news", Data: map[string]int{"a": 1}})
-	if err != nil || at != (Position{"A", 42, "1-42", "42", 1}) {
+	at, err := s.Publish(t.Context(), "lobby", Message{Event: "news", Data: map[string]int{"a": 1}})
+	if err != nil || at != (Published{"A", 42, "1-42", "42", 1}) {
 		t.Fatalf("%+v, %v", at, err)
 	}
 	if len(calls.all()) != 6 {
@@ -113,7 +114,7 @@ func TestWhatIsNotRepeated(t *testing.T) {
 	}{
 		{"too many tries", says(503, `{"error":"busy","code":"backpressure","status":503}`), func(s *Server) error { _, err := s.Publish(t.Context(), "a", Message{}); return err }, 3, "backpressure", 0, true},
 		{"ephemeral", cut, func(s *Server) error {
-			_, err := s.Publish(t.Context(), "a", Message{Name: "typing", Ephemeral: true})
+			_, err := s.Publish(t.Context(), "a", Message{Event: "typing", Ephemeral: true})
 			return err
 		}, 1, "outcome_unknown", 0, true},
 		{"ephemeral in a batch", cut, func(s *Server) error {
@@ -124,8 +125,17 @@ func TestWhatIsNotRepeated(t *testing.T) {
 			_, err := s.Mutate(t.Context(), "a", "7", Mutation{Op: Update, Data: "x", IfVersion: 3})
 			return err
 		}, 1, "conflict", 4, false},
-		{"not Continuo", says(404, "404 page not found"), func(s *Server) error { _, err := s.Members(t.Context(), "a"); return err }, 1, "http_404", 0, false},
-		{"wrong types", says(200, `{"items":5}`), func(s *Server) error { _, err := s.History(t.Context(), "a", nil); return err }, 3, "outcome_unknown", 0, true},
+		{"a gateway that says nothing of the outcome", says(502, "<h1>Bad Gateway</h1>"), func(s *Server) error { _, err := s.Publish(t.Context(), "a", Message{}); return err }, 3, "outcome_unknown", 0, true},
+		{"a conflict of a key", says(409, `{"error":"at version 4","code":"conflict","status":409,"current_version":4}`), func(s *Server) error {
+			_, err := s.DeleteKey(t.Context(), "a", "k", Condition{IfVersion: 3})
+			return err
+		}, 1, "conflict", 4, false},
+		{"a moment that is gone", says(422, `{"error":"gone","code":"not_provable","status":422,"floor":7}`), func(s *Server) error {
+			_, err := s.PresenceAt(t.Context(), "presence-a", Moment{AtSerial: new(int64(3))})
+			return err
+		}, 1, "not_provable", 0, false},
+		{"not Continuo", says(404, "404 page not found"), func(s *Server) error { _, err := s.Presence(t.Context(), "a"); return err }, 1, "http_404", 0, false},
+		{"wrong types", says(200, `{"items":5}`), func(s *Server) error { _, err := s.History(t.Context(), "a", HistoryQuery{}); return err }, 3, "outcome_unknown", 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s, calls := backend(t, Options{Tries: 3}, c.answer)
@@ -161,61 +171,6 @@ func TestTheServersWaitIsRespectedAndTheCallersEndToo(t *testing.T) {
 	}
 }
 
-func TestCalls(t *testing.T) {
-	for _, c := range []struct {
-		name, answer string
-		call         func(s *Server) (any, error)
-		method, path string
-		body         map[string]any
-		query        url.Values
-		want         any
-	}{
-		{"put", `{"channels":{"a":{"serial":1}}}`, func(s *Server) (any, error) {
-			return s.Put(t.Context(), "a", "BTC", Message{Name: "price", Data: 5, IdempotencyKey: "k"})
-		}, "POST", "/events", map[string]any{"name": "price", "channel": "a", "key": "BTC", "data": 5.0, "info": "position", "idempotency_key": "k"}, nil, Position{Serial: 1}},
-		{"batch", `{"batch":[{"serial":1},{"serial":2}]}`, func(s *Server) (any, error) {
-			return s.PublishBatch(t.Context(), []BatchItem{{"a", Message{Name: "x", IdempotencyKey: "1"}}, {"b", Message{Name: "y", Data: "t", IdempotencyKey: "2", SocketID: "1.2"}}})
-		}, "POST", "/batch_events", map[string]any{"batch": []any{map[string]any{"name": "x", "channel": "a", "info": "position", "idempotency_key": "1"},
-			map[string]any{"name": "y", "channel": "b", "data": "t", "info": "position", "idempotency_key": "2", "socket_id": "1.2"}}}, nil, []Position{{Serial: 1}, {Serial: 2}}},
-		{"mutate", `{"message_serial":"7","version":2,"status":"applied"}`, func(s *Server) (any, error) {
-			return s.Mutate(t.Context(), "a/b", "7", Mutation{Op: Append, Data: "!", OpID: "o", IfVersion: 1})
-		}, "POST", "/channels/a%2Fb/messages/7/append", map[string]any{"data": "!", "op_id": "o", "if_version": 1.0}, nil, Mutated{MessageSerial: "7", Version: 2, Status: "applied"}},
-		{"members", `{"users":[{"id":"ann"},{"id":"bob"}]}`, func(s *Server) (any, error) { return s.Members(t.Context(), "presence-a") },
-			"GET", "/channels/presence-a/users", nil, nil, []string{"ann", "bob"}},
-		{"history", `{"has_more":true,"next_cursor":"c"}`, func(s *Server) (any, error) {
-			return s.History(t.Context(), "a", url.Values{"limit": {"5"}, "data": {"value"}})
-		}, "GET", "/channels/a/history", nil, url.Values{"limit": {"5"}, "data": {"value"}}, &HistoryPage{HasMore: true, NextCursor: "c"}},
-		{"snapshot", `{"stream_id":"A","serial":9,"next_cursor":null}`, func(s *Server) (any, error) { return s.Snapshot(t.Context(), "a", nil) },
-			"GET", "/channels/a/snapshot", nil, nil, &SnapshotPage{StreamID: "A", Serial: 9}},
-		{"presence history", `{"next_cursor":null}`, func(s *Server) (any, error) { return s.PresenceHistory(t.Context(), "a", nil) },
-			"GET", "/channels/a/presence/history", nil, nil, &PresencePage{}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s, calls := backend(t, Options{}, says(200, c.answer))
-			got, err := c.call(s)
-			if err != nil || !reflect.DeepEqual(got, c.want) {
-				t.Errorf("got %+v, %v", got, err)
-			}
-			call := calls.all()[0]
-			for name := range call.query {
-				if strings.HasPrefix(name, "auth_") || name == "body_md5" {
-					delete(call.query, name)
-				}
-			}
-			if c.query == nil {
-				c.query = url.Values{}
-			}
-			if call.method != c.method || call.path != "/apps/app%20id"+c.path || !reflect.DeepEqual(call.body, c.body) || !reflect.DeepEqual(call.query, c.query) {
-				t.Errorf("asked %+v", call)
-			}
-		})
-	}
-	s, calls := backend(t, Options{}, says(200, `{"version":3}`))
-	if got, err := s.DeleteKey(t.Context(), "a", "B/C"); err != nil || got.Version != 3 || calls.all()[0].path != "/apps/app%20id/channels/a/keys/B%2FC" || len(calls.all()[0].query.Get("op_id")) != 32 {
-		t.Errorf("%+v, %v: %+v", got, err, calls.all())
-	}
-}
-
 // TestSignature holds the signature to the example of the Pusher protocol.
 func TestSignature(t *testing.T) {
 	s := New("http://a", "3", "278d425bdf160c739803", "7ad3773142a6692b25b8", Options{Now: func() time.Time { return time.Unix(1353088179, 0) }})
@@ -223,6 +178,27 @@ func TestSignature(t *testing.T) {
 	got := s.sign(request{method: "POST", path: "/apps/3/events"}, body)
 	if want := "da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c"; !strings.HasSuffix(got, "auth_signature="+want) {
 		t.Errorf("got %s", got)
+	}
+}
+
+type answers func(*http.Request) *http.Response
+
+func (f answers) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+
+func TestTheServersWaitIsAMinuteAtMost(t *testing.T) {
+	for asked, want := range map[string]time.Duration{"7": 7 * time.Second, "3600": time.Minute, "99999999": time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			status := http.StatusServiceUnavailable
+			transport := answers(func(*http.Request) *http.Response {
+				defer func() { status = http.StatusOK }()
+				return &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {asked}}, Body: io.NopCloser(strings.NewReader("{}"))}
+			})
+			s := New("http://a", "app", "key", "secret", Options{HTTP: &http.Client{Transport: transport}, Random: func() float64 { return 0 }})
+			begun := time.Now()
+			if _, err := s.Publish(t.Context(), "a", Message{}); err != nil || time.Since(begun) != want {
+				t.Errorf("asked for %s s, waited %v: %v", asked, time.Since(begun), err)
+			}
+		})
 	}
 }
 
