@@ -4,11 +4,14 @@
  * @packageDocumentation
  */
 import { createHash, createHmac, randomBytes } from "node:crypto";
+import type { HistoryPage, HistoryQuery, Moment, Mutated, PresencePage, PresenceSnapshot, Published, SnapshotPage, SnapshotQuery } from "./answers.js";
 import { ContinuoError } from "./error.js";
 import { below, httpBase } from "./transport.js";
 import type { Json } from "./types.js";
 
+export type * from "./answers.js";
 export { ContinuoError } from "./error.js";
+export type { Json } from "./types.js";
 
 export interface ServerOptions {
   fetch?: typeof fetch;
@@ -25,43 +28,34 @@ export interface ServerOptions {
   now?: () => number;
 }
 
-export interface PublishOptions {
-  /** 128 random bits, if you give none. It is sent with every repetition, so that nothing is published twice. */
-  idempotency_key?: string;
-  /** To whoever is there now; it is not kept, and not repeated when its outcome is unknown. */
-  ephemeral?: boolean;
+export interface PutOptions {
   /** A connection that does not get it. */
   socket_id?: string;
+  /** 128 random bits, if you give none. It is sent with every repetition, so that nothing is published twice. */
+  idempotency_key?: string;
+}
+
+export interface PublishOptions extends PutOptions {
+  /** Makes it a put: it supersedes the message of that key. */
+  key?: string;
+  /** To whoever is there now; it is not kept, and not repeated when its outcome is unknown. */
+  ephemeral?: boolean;
 }
 
 export interface BatchItem extends PublishOptions {
   room: string;
   event: string;
   data: Json;
-  key?: string;
 }
 
-/** Where a message was put. */
-export interface Published {
-  stream_id: string;
-  serial: number;
-  entry_id: string;
-  message_serial: string;
-  version: number;
-}
-
-export interface Mutation {
-  op: "update" | "append" | "delete";
-  /** The new data, or the text to append. */
-  data?: Json;
+export interface ChangeOptions {
+  /** Only if the message has this version; else the call fails with `conflict`. */
   if_version?: number;
-  /** 128 random bits, if you give none. */
+  /** 128 random bits, if you give none. It is sent with every repetition, so that nothing is changed twice. */
   op_id?: string;
 }
 
-export interface TokenClaims {
-  /** Who the client is. */
-  sub: string;
+export interface TokenOptions {
   /** Seconds that the token is good for; an hour by default. */
   ttl?: number;
   /** What may be done where; nothing anywhere, if you say nothing. */
@@ -75,7 +69,10 @@ export type Right = "join" | "send" | "history" | "presence" | "edit_own" | "edi
 /** Every right that a claim can give: `{ pattern: "*", can: allRights }`. */
 export const allRights: readonly Right[] = ["join", "send", "history", "presence", "edit_own", "edit_any", "delete_own", "delete_any", "react"];
 
-type Query = Record<string, string | number | boolean | undefined>;
+const ops = ["update", "append", "delete"] as const;
+
+/** What a change does to a message. */
+export type Op = (typeof ops)[number];
 
 /** A Continuo server, as an app's backend sees it. Every write is repeated until its outcome is known. */
 export class Server {
@@ -95,59 +92,64 @@ export class Server {
 
   /** Publishes a message. */
   async publish(room: string, event: string, data: Json, options: PublishOptions = {}): Promise<Published> {
-    return this.#publish(room, { name: event, data, ...options });
+    const body = publication({ ...options, room, event, data });
+    const answer = await this.#call<{ channels: { [room: string]: Published } }>("POST", "/events", { body, once: options.ephemeral }, (a) => a.channels?.[room]);
+    return answer.channels[room]!;
   }
 
   /** Publishes the message of a key: it supersedes the one that was there. */
-  async put(room: string, key: string, event: string, data: Json, options: PublishOptions = {}): Promise<Published> {
-    return this.#publish(room, { name: event, data, key, ...options });
-  }
-
-  async #publish(room: string, event: PublishOptions & { [name: string]: unknown }): Promise<Published> {
-    const body = withKey({ ...event, channel: room, info: "position" });
-    return (await this.#call("POST", "/events", {}, body, !event.ephemeral)).channels?.[room];
+  async put(room: string, key: string, event: string, data: Json, options: PutOptions = {}): Promise<Published> {
+    return this.publish(room, event, data, { ...options, key });
   }
 
   /** Publishes several messages in one call; the results are in their order. */
-  async publishBatch(items: BatchItem[]): Promise<Published[]> {
-    const batch = items.map(({ room, event, ...rest }) => withKey({ ...rest, name: event, channel: room, info: "position" }));
-    return (await this.#call("POST", "/batch_events", {}, { batch }, !items.some((item) => item.ephemeral))).batch ?? [];
+  async publishBatch(items: readonly BatchItem[]): Promise<Published[]> {
+    const body = { batch: items.map(publication) };
+    const answer = await this.#call<{ batch: Published[] }>("POST", "/batch_events", { body, once: items.some((item) => item.ephemeral) }, (a) => a.batch?.length === items.length);
+    return answer.batch;
   }
 
-  /** Changes a message. */
-  async mutate(room: string, message_id: string, mutation: Mutation): Promise<{ message_serial: string; version: number; [name: string]: unknown }> {
-    const { op, op_id = randomKey(), ...rest } = mutation;
-    return this.#call("POST", `${path(room)}/messages/${encodeURIComponent(message_id)}/${op}`, {}, { ...rest, op_id });
+  /** Changes a message: an update replaces its data, an append adds a text to it. `message_id` is its `message_serial`. */
+  async mutate(room: string, message_id: string, op: Op, data?: Json, options: ChangeOptions = {}): Promise<Mutated> {
+    if (!ops.includes(op)) throw new ContinuoError("invalid_input", `${JSON.stringify(op)} is no op: there are ${ops.join(", ")}`);
+    const body = { ...options, data, op_id: options.op_id || randomKey() };
+    return this.#call("POST", `${path(room)}/messages/${encodeURIComponent(message_id)}/${op}`, { body }, isMutated);
   }
 
   /** Deletes the message of a key. */
-  async deleteKey(room: string, key: string, options: { if_version?: number; op_id?: string } = {}): Promise<{ version: number; [name: string]: unknown }> {
-    const { op_id = randomKey(), ...rest } = options;
-    return this.#call("DELETE", `${path(room)}/keys/${encodeURIComponent(key)}`, { ...rest, op_id });
+  async deleteKey(room: string, key: string, options: ChangeOptions = {}): Promise<Mutated> {
+    const query = { ...options, op_id: options.op_id || randomKey() };
+    return this.#call("DELETE", `${path(room)}/keys/${encodeURIComponent(key)}`, { query }, isMutated);
   }
 
-  /** A page of what was published; the options are those of the HTTP API. */
-  async history(room: string, options: Query = {}): Promise<any> {
-    return this.#call("GET", `${path(room)}/history`, options);
+  /** A page of what was published. */
+  async history(room: string, options: HistoryQuery = {}): Promise<HistoryPage> {
+    return this.#call("GET", `${path(room)}/history`, { query: { ...options, data: "value" } }, has("items"));
   }
 
   /** A page of the room's state: one item per key, and per message without one. */
-  async snapshot(room: string, options: Query = {}): Promise<any> {
-    return this.#call("GET", `${path(room)}/snapshot`, options);
+  async snapshot(room: string, options: SnapshotQuery = {}): Promise<SnapshotPage> {
+    return this.#call("GET", `${path(room)}/snapshot`, { query: { ...options, data: "value" } }, has("items"));
   }
 
-  /** Who is in a room whose name begins with `presence-`. */
-  async members(room: string): Promise<{ users: { id: string }[] }> {
-    return this.#call("GET", `${path(room)}/users`, {});
+  /** The ids of the users who are in a room whose name begins with `presence-`. */
+  async presence(room: string): Promise<string[]> {
+    const { users } = await this.#call<{ users: { id: string }[] }>("GET", `${path(room)}/users`, {}, has("users"));
+    return users.map(({ id }) => id);
+  }
+
+  /** Who was there at a moment, and what is known of them; now, if you name none. */
+  async presenceAt(room: string, moment: Moment = {}): Promise<PresenceSnapshot> {
+    return this.#call("GET", `${path(room)}/presence/history/snapshot`, { query: { ...moment } }, has("members"));
   }
 
   /** A page of who came and went. */
-  async presenceHistory(room: string, options: Query = {}): Promise<any> {
-    return this.#call("GET", `${path(room)}/presence/history`, options);
+  async presenceHistory(room: string, options: HistoryQuery = {}): Promise<PresencePage> {
+    return this.#call("GET", `${path(room)}/presence/history`, { query: { ...options } }, has("items"));
   }
 
-  /** A token for a client: a JSON Web Token, signed with the app's secret. */
-  mintToken({ sub, ttl = 3600, rooms, info }: TokenClaims): string {
+  /** A token for the client of the user `sub`: a JSON Web Token, signed with the app's secret. */
+  mintToken(sub: string, { ttl = 3600, rooms, info }: TokenOptions = {}): string {
     const now = Math.floor(this.#now() / 1000);
     const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString("base64url");
     const signed = `${part({ alg: "HS256", typ: "JWT", kid: this.#key })}.${part({ app: this.#app, sub, iat: now, exp: now + ttl, rooms, info })}`;
@@ -158,18 +160,19 @@ export class Server {
     return (this.#options.now ?? Date.now)();
   }
 
-  /** Makes a call, and makes it again while its outcome is not known and `again` allows it. */
-  async #call(method: string, path: string, query: Query, body?: object, again = true): Promise<any> {
+  /** Makes a call, and makes it again while its outcome is not known, unless it may be made once only. */
+  async #call<T>(method: string, path: string, { query = {}, body, once }: Request, ours: Check): Promise<T> {
     const { tries = 6, retryBaseMs = 200, random = Math.random, sleep = (ms) => new Promise((done) => setTimeout(done, ms)) } = this.#options;
+    const text = body === undefined ? "" : JSON.stringify(body);
     for (let n = 0; ; n++) {
-      const outcome = await this.#try(method, `/apps/${encodeURIComponent(this.#app)}${path}`, query, body === undefined ? "" : JSON.stringify(body));
+      const outcome = await this.#try<T>(method, `/apps/${encodeURIComponent(this.#app)}${path}`, query, text, ours);
       if (!(outcome instanceof Refusal)) return outcome;
-      if (!outcome.error.retryable || !again || n + 1 >= tries) throw outcome.error;
+      if (!outcome.error.retryable || once || n + 1 >= tries) throw outcome.error;
       await sleep(Math.max(Math.floor(random() * Math.min(10_000, retryBaseMs * 2 ** n)), outcome.retryAfterMs));
     }
   }
 
-  async #try(method: string, path: string, query: Query, body: string): Promise<any> {
+  async #try<T>(method: string, path: string, query: Query, body: string, ours: Check): Promise<T | Refusal> {
     const url = below(this.#base, path);
     url.search = this.#sign(method, path, query, body);
     let response: Response;
@@ -187,14 +190,18 @@ export class Server {
       return new Refusal(new ContinuoError("outcome_unknown", `${method} ${path}: ${cause instanceof Error ? cause.message : message}`, true));
     }
     const answer = parse(text);
-    if (response.ok && answer) return answer;
-    const { code, error, current_version } = answer ?? {};
-    const retryable = response.ok || response.status >= 500 || response.status === 429;
-    const message = typeof error === "string" ? error : `${method} ${path}: HTTP ${response.status} without an answer of a Continuo server`;
-    const retryAfter = Number(response.headers.get("Retry-After") || 0);
+    if (response.ok && answer && ours(answer)) return answer as T;
+    const { status } = response;
+    const unknown = response.ok || status >= 500;
+    const { code, error, current_version }: Answer = (!response.ok && answer) || {};
     return new Refusal(
-      new ContinuoError(typeof code === "string" ? code : response.ok ? "outcome_unknown" : `http_${response.status}`, message, retryable, current_version),
-      retryAfter > 0 ? retryAfter * 1000 : 0,
+      new ContinuoError(
+        typeof code === "string" ? code : unknown ? "outcome_unknown" : `http_${status}`,
+        typeof error === "string" ? error : `${method} ${path}: HTTP ${status} without an answer of a Continuo server`,
+        unknown || status === 429,
+        typeof current_version === "number" ? current_version : undefined,
+      ),
+      Math.min(mostRetryAfterMs, Number(response.headers.get("Retry-After")) * 1000 || 0),
     );
   }
 
@@ -207,7 +214,7 @@ export class Server {
       auth_timestamp: Math.floor(this.#now() / 1000),
       body_md5: body ? createHash("md5").update(body).digest("hex") : undefined,
     })
-      .filter(([, value]) => value !== undefined)
+      .filter(([, value]) => value !== undefined && value !== null)
       .map(([name, value]) => [name, String(value)] as const)
       .sort(([a], [b]) => (a < b ? -1 : 1));
     const signed = all.map(([name, value]) => `${name.toLowerCase()}=${value}`).join("&");
@@ -227,16 +234,36 @@ class Refusal {
   }
 }
 
+/** The longest that a server can make us wait. */
+const mostRetryAfterMs = 60_000;
+
+type Query = { [name: string]: string | number | null | undefined };
+
+interface Request {
+  query?: Query;
+  body?: object;
+  /** It is not made again. */
+  once?: boolean | undefined;
+}
+
+// What a server answered, before anybody has looked whether it is what was asked for.
+type Answer = { [name: string]: any };
+type Check = (answer: Answer) => unknown;
+
+const has = (list: string): Check => (answer) => Array.isArray(answer[list]);
+
+const isMutated: Check = ({ version }) => typeof version === "number";
+
 const path = (room: string) => `/channels/${encodeURIComponent(room)}`;
 
 const randomKey = () => randomBytes(16).toString("hex");
 
-/** An event with an idempotency key; ephemeral ones have none. */
-function withKey<E extends PublishOptions>(event: E): E {
-  return event.ephemeral || event.idempotency_key ? event : { ...event, idempotency_key: randomKey() };
+/** A publish as the API takes it, with an idempotency key; what is ephemeral has none. */
+function publication({ room, event, idempotency_key, ...rest }: BatchItem): object {
+  return { ...rest, name: event, channel: room, info: "position", idempotency_key: rest.ephemeral ? undefined : idempotency_key || randomKey() };
 }
 
-function parse(text: string): any {
+function parse(text: string): Answer | undefined {
   try {
     const value = JSON.parse(text);
     return typeof value === "object" && value !== null ? value : undefined;

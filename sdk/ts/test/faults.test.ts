@@ -33,7 +33,7 @@ describe("faults", () => {
       const proxy = await Proxy.start(server.url, "--seed", seed);
       const bell = new Bell();
       const seen: number[] = [];
-      const client = new Client(proxy.url, { WebSocket, token: () => backend.mintToken({ sub: "ann", rooms: [{ pattern: "*", can: allRights }] }) });
+      const client = new Client(proxy.url, { WebSocket, token: () => backend.mintToken("ann", { rooms: [{ pattern: "*", can: allRights }] }) });
       client.on("error", () => {});
       client.on("state", bell.ring);
       const published = 300;

@@ -146,8 +146,7 @@ export class Scene {
   #mint(name: string, token: any): string {
     if (token.raw) return token.raw;
     if (token.minted) return token.minted;
-    const minted = this.#backend().mintToken({
-      sub: token.user ?? name,
+    const minted = this.#backend().mintToken(token.user ?? name, {
       ttl: token.ttl ?? 3600 + ++this.#minted,
       rooms: [{ pattern: token.rooms ?? "*", can: token.can ?? [...allRights] }],
       info: token.info,
@@ -351,14 +350,14 @@ export class Scene {
         );
       case "server_mutate": {
         const { room, message_id, op, data, if_version } = step;
-        return backend.mutate(room, message_id, { op, data, if_version });
+        return backend.mutate(room, message_id, op, data, { if_version });
       }
       case "server_history":
         return backend.history(step.room, { limit: step.limit });
       case "server_snapshot":
         return backend.snapshot(step.room);
       case "server_members":
-        return backend.members(step.room);
+        return backend.presence(step.room).then((ids) => ({ users: ids.map((id) => ({ id })) }));
       case "server_presence_history":
         return backend.presenceHistory(step.room);
       case "server_post":
