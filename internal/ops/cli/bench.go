@@ -57,6 +57,7 @@ func (b benchTarget) run(env *Env, w workload) error {
 	if err != nil {
 		return err
 	}
+	defer spareCollections()()
 	r, err := w.Run(env.Context, t)
 	if err != nil {
 		return fmt.Errorf("bench: %w", err)

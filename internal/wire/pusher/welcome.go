@@ -36,9 +36,14 @@ func (m *Machine) welcome(s *subscription) {
 // acknowledge sends subscription_succeeded. With a position it is the first answer: then the position is the client's
 // own cursor if a resume names the channel, since clients store it before the replay has reached them.
 func (m *Machine) acknowledge(s *subscription, first bool) {
-	f := m.protocol().inner("subscription_succeeded", 256)
+	size := len(s.name.String())
+	if m.protocol() == V2 {
+		size += 96
+	}
+	f := m.protocol().inner("subscription_succeeded", size)
 	f.channel(s.name.String())
-	data := []byte{'{'}
+	var small [64]byte
+	data := append(small[:0], '{')
 	if s.member != nil && s.member.entered != nil {
 		data = s.member.append(data)
 		s.member.entered = nil // lists are long, and most are never asked for again
