@@ -91,6 +91,7 @@ type ledger struct {
 	complaints atomic.Int32
 
 	mu      sync.Mutex
+	durable stream.Store // of the process that runs
 	streams map[string]*history
 	acks    []ack
 	counted map[string]string // stream, message, value → the editor who was told that it made it
@@ -122,18 +123,40 @@ func newLedger(o *Oracle) *ledger {
 
 // boot takes what a process finds: of what the one before it was about to make visible a part may have survived.
 func (l *ledger) boot(durable stream.Store) {
-	for range 100 { // the disk may not answer
-		page, err := durable.Read(context.Background(), stream.Query{Ref: stateRef, Limit: 10_000})
-		if err == nil {
-			l.take(page.Bounds, page.Entries)
-			break
-		}
-	}
+	l.mu.Lock()
+	l.durable = durable
+	l.mu.Unlock()
+	l.look()
 	durable.Watch(func(a stream.Advance) {
 		if a.Ref == stateRef {
 			l.take(a.Bounds, a.Entries)
 		}
 	})
+}
+
+// look takes what is visible now.
+func (l *ledger) look() {
+	l.mu.Lock()
+	durable := l.durable
+	l.mu.Unlock()
+	for range 100 { // the disk may not answer
+		page, err := durable.Read(context.Background(), stream.Query{Ref: stateRef, Limit: 10_000})
+		if err == nil {
+			l.take(page.Bounds, page.Entries)
+			return
+		}
+	}
+}
+
+// reach looks unless a position is known: who reads the log may see an entry before those who watch it are told.
+func (l *ledger) reach(p place) {
+	l.mu.Lock()
+	h := l.streams[p.stream]
+	known := h != nil && p.serial <= h.base+uint64(len(h.entries))
+	l.mu.Unlock()
+	if !known {
+		l.look()
+	}
 }
 
 // take takes entries that are visible, some of them again.
@@ -166,6 +189,7 @@ var errUnseen = errors.New("a position that was never visible")
 
 // at is the state after a position, and the floor now.
 func (l *ledger) at(p place) (shapes, uint64, error) {
+	l.reach(p)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.streams[p.stream]

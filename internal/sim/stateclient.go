@@ -206,6 +206,7 @@ func (c *stateClient) compare() {
 
 // keyOf is the key of an entry: frames of this protocol do not name it.
 func (l *ledger) keyOf(p place) string {
+	l.reach(p)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	h := l.streams[p.stream]
