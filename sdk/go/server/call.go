@@ -44,10 +44,16 @@ func (s *Server) call(ctx context.Context, r request, answer any) error {
 		}
 	}
 	r.path = "/apps/" + url.PathEscape(s.app) + r.path
+	var unknown *Error // the newest try of which nobody knows what became
 	for n := 0; ; n++ {
 		after, err := s.try(ctx, r, body, answer)
 		if err == nil {
 			return nil
+		}
+		if err.Code == "outcome_unknown" {
+			unknown = err
+		} else if err.Retryable && unknown != nil {
+			err = unknown // that this one was not carried out says nothing of that one
 		}
 		if ctx.Err() != nil || !err.Retryable || r.once || n+1 >= s.o.Tries {
 			return err

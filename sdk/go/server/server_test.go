@@ -102,6 +102,20 @@ func TestAWriteIsRepeatedUntilItsOutcomeIsKnown(t *testing.T) {
 	}
 }
 
+// A refusal for now says nothing of a try before it whose outcome is not known; one for good does.
+func TestAnUnknownOutcomeStaysUnknown(t *testing.T) {
+	busy := says(429, `{"error":"slow down","code":"rate_limited","status":429}`)
+	for code, last := range map[string]func(http.ResponseWriter){
+		"outcome_unknown": busy, "conflict": says(409, `{"error":"at version 4","code":"conflict","status":409}`)} {
+		s, calls := backend(t, Options{Tries: 3}, cut, busy, last)
+		_, err := s.Mutate(t.Context(), "a", "7", Mutation{Op: Delete})
+		var e *Error
+		if !errors.As(err, &e) || e.Code != code || len(calls.all()) != 3 {
+			t.Errorf("want %s: %v after %d calls", code, err, len(calls.all()))
+		}
+	}
+}
+
 func TestWhatIsNotRepeated(t *testing.T) {
 	for _, c := range []struct {
 		name    string

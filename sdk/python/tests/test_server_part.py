@@ -113,6 +113,15 @@ async def test_it_is_given_up_after_some_tries(scripted: Scripted) -> None:
     assert (lost.value.code, lost.value.retryable, lost.value.status) == ("outcome_unknown", True, None)
 
 
+async def test_an_unknown_outcome_stays_unknown(scripted: Scripted) -> None:
+    busy = (429, '{"error":"slow down","code":"rate_limited"}')
+    for code, last in ("outcome_unknown", busy), ("conflict", (409, '{"error":"lost","code":"conflict"}')):
+        scripted.answers = [(0, ""), busy, last]
+        with pytest.raises(ContinuoError) as failed:
+            await backend(scripted, Sleeper(), tries=3).mutate("a", "7", "delete")
+        assert failed.value.code == code
+
+
 async def test_what_is_refused_is_not_repeated(scripted: Scripted) -> None:
     scripted.answers = [(409, '{"error":"lost","code":"conflict","status":409,"current_version":4}')]
     with pytest.raises(ContinuoError) as failed:

@@ -164,10 +164,13 @@ export class Server {
   async #call<T>(method: string, path: string, { query = {}, body, once }: Request, ours: Check): Promise<T> {
     const { tries = 6, retryBaseMs = 200, random = Math.random, sleep = (ms) => new Promise((done) => setTimeout(done, ms)) } = this.#options;
     const text = body === undefined ? "" : JSON.stringify(body);
+    let unknown: ContinuoError | undefined; // of the newest try of which nobody knows what became
     for (let n = 0; ; n++) {
       const outcome = await this.#try<T>(method, `/apps/${encodeURIComponent(this.#app)}${path}`, query, text, ours);
       if (!(outcome instanceof Refusal)) return outcome;
-      if (!outcome.error.retryable || once || n + 1 >= tries) throw outcome.error;
+      if (outcome.error.code === "outcome_unknown") unknown = outcome.error;
+      if (!outcome.error.retryable) throw outcome.error;
+      if (once || n + 1 >= tries) throw unknown ?? outcome.error; // that this one was not carried out says nothing of that one
       await sleep(Math.max(Math.floor(random() * Math.min(10_000, retryBaseMs * 2 ** n)), outcome.retryAfterMs));
     }
   }

@@ -144,6 +144,13 @@ describe("repetitions", () => {
     assert.equal(calls.length, 1);
   });
 
+  test("a refusal for now says nothing of a try before it whose outcome is not known; one for good does", async () => {
+    const busy = scripted([broken, refuse(429, "rate_limited"), refuse(429, "rate_limited")], { tries: 3 });
+    await assert.rejects(busy.server.mutate("a", "1", "delete"), { code: "outcome_unknown", message: /ECONNRESET/ });
+    const lost = scripted([broken, refuse(429, "rate_limited"), refuse(409, "conflict")], { tries: 3 });
+    await assert.rejects(lost.server.mutate("a", "1", "delete"), { code: "conflict" });
+  });
+
   test("tries are bounded, and what cannot help is not tried", async () => {
     const never = scripted([broken, broken, broken], { tries: 3 });
     await assert.rejects(never.server.publish("a", "e", 1), { code: "outcome_unknown", retryable: true, message: /ECONNRESET/ });

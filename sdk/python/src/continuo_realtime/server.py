@@ -231,13 +231,19 @@ class Server:
     ) -> dict[str, Any]:
         texts = {name: str(value) for name, value in query.items()}
         tried = 0
+        unknown: Answer | None = None  # the newest try of which nobody knows what became
         while True:
             answer = await asyncio.to_thread(call, self._credentials, method, path, texts, body)
             tried += 1
             if answer.ok:
                 return answer.body
-            if tried >= self._tries or not (again and answer.again):
+            if answer.error().code == "outcome_unknown":
+                unknown = answer
+            if not answer.again:
                 raise answer.error()
+            if tried >= self._tries or not again:
+                # That this one was not carried out says nothing of that one.
+                raise (unknown or answer).error()
             await self._sleep(self._delay(tried - 1, answer) / 1000)
 
     def _delay(self, n: int, answer: Answer) -> float:
